@@ -23,7 +23,6 @@ class StopReason(str, Enum):
     BUDGET = "budget"  # n_predict tokens were generated
     TIME = "time"  # t_max_predict_ms went by
     CANCELLED = "cancelled"  # the caller took the request back
-    CACHE = "cache"  # answered from an earlier generation, nothing was computed
 
     def __str__(self) -> str:
         return self.value
@@ -124,7 +123,9 @@ class Completion:
     ``grades`` are the lengths (in characters of ``text``, ascending, the last
     one the whole) at which the text may be offered on its own: the rest of the
     line, the statement, the block. Times are in milliseconds, counts in tokens.
-    ``n_discarded`` counts tokens generated beyond ``text``.
+    ``n_discarded`` counts tokens generated beyond ``text``. ``cached`` answers
+    come from an earlier generation: nothing was computed for them, and
+    ``stop_reason`` is that generation's.
     """
 
     text: str
@@ -140,4 +141,5 @@ class Completion:
     model: str = ""
     template: str = ""
     language: str = ""
+    cached: bool = False
     prompt: Prompt | None = field(default=None, repr=False, compare=False)
