@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+# What editors insert by themselves behind the cursor when a bracket or quote is opened.
+AUTO_CLOSERS = frozenset(")]}>\"'`;")
+
 
 class StopReason(str, Enum):
     """Why a completion ended. Every answer carries one."""
