@@ -1,0 +1,120 @@
+"""Where settings lie on a machine: files and the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from fimls.config.reading import Source, SourceKind
+from fimls.config.schema import SECTIONS, options
+from fimls.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the same module under its older name
+    import tomli as tomllib
+
+PROJECT_FILE = ".fimls.toml"
+
+# FIMLS_CONFIG names the user file, FIMLS_CACHE_DIR the cache; neither is an option.
+_NOT_OPTIONS = frozenset({"FIMLS_CONFIG", "FIMLS_CACHE_DIR"})
+
+
+def user_file_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's own file, whether it exists or not."""
+    named = environ.get("FIMLS_CONFIG")
+    if named:
+        return Path(named).expanduser()
+    return platformdirs.user_config_path("fimls", appauthor=False) / "config.toml"
+
+
+def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where models, calibrations and saved states go when no option says otherwise."""
+    named = environ.get("FIMLS_CACHE_DIR")
+    if named:
+        return Path(named).expanduser()
+    return platformdirs.user_cache_path("fimls", appauthor=False)
+
+
+def user_file(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Source | None:
+    """The user's file; ``None`` when there is none and none was asked for by name."""
+    asked = path is not None or "FIMLS_CONFIG" in environ
+    path = path if path is not None else user_file_path(environ)
+    if not asked and not path.is_file():
+        return None
+    return Source(SourceKind.USER_FILE, str(path), read_toml(path))
+
+
+def project_file(root: Path) -> Source | None:
+    """``.fimls.toml`` at the root of a workspace, ``None`` when there is none."""
+    path = root / PROJECT_FILE
+    if not path.is_file():
+        return None
+    return Source(SourceKind.PROJECT_FILE, str(path), read_toml(path))
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest folder at or above ``start`` with a ``.fimls.toml``, within its repository."""
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+        if (folder / ".git").exists():
+            return None
+    return None
+
+
+def environment(environ: Mapping[str, str] = os.environ) -> Source:
+    """``FIMLS_SECTION_KEY`` variables.
+
+    A variable that begins with one of our sections, or is nearly the name of an option,
+    is ours and is kept even if unknown, so that ``load`` can complain; others are not ours.
+    """
+    names = {found.environment_name: found.name for found in options().values()}
+    values: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith("FIMLS_") or variable in _NOT_OPTIONS:
+            continue
+        section, _, key = variable.removeprefix("FIMLS_").lower().partition("_")
+        if variable in names:
+            values[names[variable]] = value
+        elif key and section in SECTIONS:
+            values[f"{section}.{key}"] = value
+        elif difflib.get_close_matches(variable, list(names), 1, 0.85):
+            values[variable] = value
+    return Source(SourceKind.ENVIRONMENT, "environment", values)
+
+
+def gather(
+    config_path: Path | None = None,
+    root: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> list[Source]:
+    """The sources of this machine: user file, project file at ``root``, environment.
+
+    Raises ``ConfigError`` for a file that cannot be read or is not TOML.
+    """
+    found = [
+        user_file(config_path, environ),
+        project_file(root) if root is not None else None,
+        environment(environ),
+    ]
+    return [source for source in found if source is not None]
+
+
+def read_toml(path: Path) -> Mapping[str, Any]:
+    """The tables of a TOML file."""
+    try:
+        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    return tables
