@@ -79,13 +79,16 @@ class Prompt:
     ``heal`` is the tail of the text before the cursor that was left out of
     ``tokens`` because it may be part of a longer token; the engine makes the
     first generated tokens begin with it and does not report it again.
-    ``stops`` are the ids that end the middle.
+    ``stops`` are the ids that end the middle. ``stop_texts`` are strings that
+    end it: first those that models write as plain text, then the spellings of
+    ``stops``, for servers that take strings only.
     """
 
     segments: tuple[Segment, ...]
     stops: frozenset[int] = frozenset()
     heal: str = ""
     template: str = ""
+    stop_texts: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> tuple[int, ...]:
