@@ -1,0 +1,280 @@
+"""The pipeline, in order: document, context, template, engine, scope, post-processing.
+
+The completer owns the loop. The engine knows nothing of syntax and the watcher
+nothing of models: each piece of text goes from one to the other, and as soon as
+the watcher sees the end, the next token is not computed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
+
+from fimls import postprocess, scope
+from fimls.cache import CompletionCache
+from fimls.cancel import Cancel
+from fimls.config import CompletionOptions
+from fimls.context import Anchor, Budget, place
+from fimls.document import Snapshot
+from fimls.engine.base import Engine, Request, Sampling, Usage, Vocabulary
+from fimls.fim import Chunk, Completion, Cut, Piece, Prompt, StopReason, Window
+from fimls.template import BoundTemplate
+
+# Anchors are a few kB each; this many documents (or places) can be typed in turn.
+MOST_ANCHORS = 32
+# Without a tokenizer at hand budgets are estimates: code has 3 to 4 characters a token.
+ESTIMATED_CHARS_PER_TOKEN = 3
+
+ChooseTemplate = Callable[[Vocabulary | None], BoundTemplate]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a document, as the pipeline sees it: LF line ends, text on both sides."""
+
+    uri: str
+    path: str
+    language: str
+    newline: str
+    before: str
+    after: str
+
+    @classmethod
+    def at(cls, document: Snapshot, offset: int) -> Cursor:
+        return cls(
+            uri=document.uri,
+            path=document.path,
+            language=scope.language_of(document.path, document.language),
+            newline=document.newline,
+            before=_unix(document.text[:offset]),
+            after=_unix(document.text[offset:]),
+        )
+
+    @property
+    def is_inside_word(self) -> bool:
+        """Text typed here would be cut off by what follows at once."""
+        return _is_word(self.before[-1:]) and _is_word(self.after[:1])
+
+
+class Completer:
+    """Completes documents with one engine. Keeps anchors and finished answers. Thread-safe."""
+
+    def __init__(
+        self, engine: Engine, options: CompletionOptions, choose_template: ChooseTemplate
+    ) -> None:
+        self._engine = engine
+        self._options = options
+        self._choose_template = choose_template
+        self._model: _Model | None = None
+        self._anchors: OrderedDict[str, Anchor] = OrderedDict()
+        self._cache = CompletionCache()
+        self._lock = threading.Lock()
+
+    def complete(
+        self,
+        document: Snapshot,
+        offset: int,
+        cancel: Cancel,
+        *,
+        invoked: bool = False,
+        chunks: tuple[Chunk, ...] = (),
+    ) -> Completion | None:
+        """The text for ``offset`` (in characters), or ``None`` when there is nothing to say.
+
+        ``invoked`` means that a person asked for it by hand: it may take longer, and is
+        answered inside a word too. Blocks until done; ``cancel`` ends it within a token.
+        Raises ``FimlsError``.
+        """
+        cursor = Cursor.at(document, offset)
+        if cursor.is_inside_word and not invoked:
+            return None
+        with self._lock:
+            completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
+        if completion is None:
+            prompt = self.prompt(cursor, chunks)
+            completion = self._generate(cursor, prompt, cancel, invoked=invoked)
+            if completion.stop_reason is StopReason.CANCELLED:
+                return None
+            with self._lock:
+                self._cache.store(cursor.uri, cursor.before, cursor.after, completion)
+        if not completion.text:
+            return None
+        return _in_newlines_of(cursor, completion)
+
+    def prompt(self, cursor: Cursor, chunks: tuple[Chunk, ...] = ()) -> Prompt:
+        """The prompt for a cursor, placed at the document's anchor as long as it holds."""
+        model = self._bound_model()
+        budget = Budget(
+            n_prefix=self._options.n_prefix,
+            n_suffix=self._options.n_suffix,
+            anchor_lines=self._options.anchor_lines,
+        )
+        with self._lock:
+            previous = self._anchors.get(cursor.uri)
+            anchor, typed = place(cursor.before, cursor.after, budget, model.count_tokens, previous)
+            self._anchors[cursor.uri] = anchor
+            self._anchors.move_to_end(cursor.uri)
+            while len(self._anchors) > MOST_ANCHORS:
+                self._anchors.popitem(last=False)
+        window = Window(anchor.prefix, typed, anchor.suffix, cursor.path, cursor.language)
+        return model.template.render(window, chunks)
+
+    def forget(self, uri: str) -> None:
+        """The document was closed."""
+        with self._lock:
+            self._anchors.pop(uri, None)
+            self._cache.forget(uri)
+
+    def _generate(
+        self, cursor: Cursor, prompt: Prompt, cancel: Cancel, *, invoked: bool
+    ) -> Completion:
+        options = self._options
+        t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
+        watcher = scope.watch(cursor.before, cursor.after, cursor.language)
+        draft = _Draft(watcher, t_max_ms)
+        stream = self._engine.stream(
+            Request(
+                prompt,
+                options.n_predict,
+                Sampling(options.temperature, options.top_p, options.min_p, options.seed),
+            ),
+            cancel,
+        )
+        try:
+            cut = draft.take(stream)
+        finally:
+            stream.close()
+        usage = stream.usage
+        if cut is None:
+            cut = watcher.finish(_why_it_ended(cancel, usage, timed_out=draft.timed_out))
+        text = draft.text[: cut.at]
+        text = postprocess.apply(text, cursor.before, cursor.after, cursor.language)
+        return Completion(
+            text=text,
+            stop_reason=cut.reason,
+            grades=watcher.grades(text) if text else (),
+            n_prompt=usage.n_prompt,
+            n_evaluated=usage.n_evaluated,
+            n_generated=usage.n_generated,
+            n_discarded=draft.n_pieces_after(cut.at),
+            t_first_token_ms=usage.t_first_token_ms,
+            t_total_ms=draft.t_total_ms,
+            t_scope_ms=draft.t_scope_ms,
+            model=self._bound_model().name or options.model,
+            template=prompt.template,
+            language=cursor.language,
+            prompt=prompt,
+        )
+
+    def _bound_model(self) -> _Model:
+        """What depends on the vocabulary; an engine may be replaced while nobody types."""
+        vocabulary = self._engine.vocabulary
+        if self._model is None or self._model.vocabulary is not vocabulary:
+            self._model = _Model.bind(vocabulary, self._choose_template(vocabulary))
+        return self._model
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """The template bound to a vocabulary, and a memory for counts."""
+
+    vocabulary: Vocabulary | None
+    template: BoundTemplate
+    count_tokens: Callable[[str], int]
+
+    @property
+    def name(self) -> str:
+        """Empty where the engine does not tell."""
+        return "" if self.vocabulary is None else self.vocabulary.info.name
+
+    @classmethod
+    def bind(cls, vocabulary: Vocabulary | None, template: BoundTemplate) -> _Model:
+        if vocabulary is None:
+            return cls(None, template, _estimate)
+
+        @lru_cache(maxsize=20_000)  # the same lines are counted at every keystroke
+        def count_tokens(text: str) -> int:
+            return len(vocabulary.tokenize(text))
+
+        return cls(vocabulary, template, count_tokens)
+
+
+class _Draft:
+    """The text generated so far, and what it cost besides the engine's own work."""
+
+    def __init__(self, watcher: scope.Watcher, t_max_ms: float) -> None:
+        self._watcher = watcher
+        self._t_max_s = t_max_ms / 1000
+        self._started_s = time.perf_counter()
+        self._pieces: list[str] = []
+        self._t_scope_s = 0.0
+        self.timed_out = False
+
+    def take(self, stream: Iterable[Piece]) -> Cut | None:
+        """Pull tokens until the scope is complete; ``None`` when the stream ended before."""
+        deadline_s = float("inf")
+        for piece in stream:
+            now_s = time.perf_counter()
+            # The budget counts from the first token: a cold prompt is no reason to show nothing.
+            deadline_s = min(deadline_s, now_s + self._t_max_s)
+            self._pieces.append(piece.text)
+            cut = self._watcher.feed(piece.text)
+            self._t_scope_s += time.perf_counter() - now_s
+            if cut is not None:
+                return cut
+            if now_s > deadline_s:
+                self.timed_out = True
+                return None
+        return None
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def n_pieces_after(self, at: int) -> int:
+        """Tokens that begin at or beyond ``at`` characters: computed, and not shown."""
+        starts = accumulate(map(len, self._pieces), initial=0)
+        return sum(start >= at for start, _ in zip(starts, self._pieces, strict=False))
+
+    @property
+    def t_total_ms(self) -> float:
+        return (time.perf_counter() - self._started_s) * 1000
+
+    @property
+    def t_scope_ms(self) -> float:
+        return self._t_scope_s * 1000
+
+
+def _why_it_ended(cancel: Cancel, usage: Usage, *, timed_out: bool) -> StopReason:
+    if cancel.is_set():
+        return StopReason.CANCELLED
+    if timed_out:
+        return StopReason.TIME
+    return StopReason.END if usage.ended else StopReason.BUDGET
+
+
+def _unix(text: str) -> str:
+    """LF line ends: models have seen few others, and tokenise them worse."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _in_newlines_of(cursor: Cursor, completion: Completion) -> Completion:
+    """The completion with the document's own line ends."""
+    if cursor.newline == "\n" or "\n" not in completion.text:
+        return completion
+    text = completion.text
+    grades = tuple(len(text[:grade].replace("\n", cursor.newline)) for grade in completion.grades)
+    return replace(completion, text=text.replace("\n", cursor.newline), grades=grades)
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _estimate(text: str) -> int:
+    return len(text) // ESTIMATED_CHARS_PER_TOKEN + 1
