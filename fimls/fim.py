@@ -81,7 +81,8 @@ class Prompt:
     first generated tokens begin with it and does not report it again.
     ``stops`` are the ids that end the middle. ``stop_texts`` are strings that
     end it: first those that models write as plain text, then the spellings of
-    ``stops``, for servers that take strings only.
+    ``stops``, for servers that take strings only. ``window`` and ``chunks`` are
+    what was rendered, for servers that fill a template of their own.
     """
 
     segments: tuple[Segment, ...]
@@ -89,6 +90,8 @@ class Prompt:
     heal: str = ""
     template: str = ""
     stop_texts: tuple[str, ...] = ()
+    window: Window | None = field(default=None, repr=False, compare=False)
+    chunks: tuple[Chunk, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def tokens(self) -> tuple[int, ...]:
