@@ -29,7 +29,10 @@ class Vocabulary(Protocol):
     def info(self) -> ModelInfo: ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of source text: no BOS, markers inside stay plain text."""
+        """Token ids of source text: no BOS, no blank of the tokeniser's own in front.
+
+        Markers inside stay plain text.
+        """
 
     def tokenize_markup(self, text: str) -> list[int]:
         """Token ids of text that may hold markers: only for text of the model's own making."""

@@ -1,0 +1,21 @@
+"""Templates: how each family of models wants to be asked to fill in the middle.
+
+``load_all`` reads them, ``detect`` chooses one for a model, ``bind`` checks it
+against the model's vocabulary, and the ``BoundTemplate`` renders prompts.
+"""
+
+from fimls.template.binding import BoundTemplate, bind
+from fimls.template.detection import detect
+from fimls.template.family import Status, Template
+from fimls.template.loading import find, load, load_all
+
+__all__ = [
+    "BoundTemplate",
+    "Status",
+    "Template",
+    "bind",
+    "detect",
+    "find",
+    "load",
+    "load_all",
+]
