@@ -1,0 +1,1 @@
+"""Benchmarks: recorded typing, replayed through LSP against any server."""
