@@ -12,6 +12,7 @@ cannot choose models, engines or files to write (see ``Project``).
 from fimls.config.places import (
     PROJECT_FILE,
     cache_dir,
+    command_line,
     environment,
     find_project,
     gather,
@@ -48,6 +49,7 @@ __all__ = [
     "Source",
     "SourceKind",
     "cache_dir",
+    "command_line",
     "environment",
     "find_project",
     "gather",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,17 @@ def environment(environ: Mapping[str, str] = os.environ) -> Source:
         elif difflib.get_close_matches(variable, list(names), 1, 0.85):
             values[variable] = value
     return Source(SourceKind.ENVIRONMENT, "environment", values)
+
+
+def command_line(settings: Sequence[str]) -> Source:
+    """``section.key=value`` arguments. Raises ``ConfigError`` for one without ``=``."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f'--set {setting}: write it as "section.key=value"')
+        values[name.strip()] = value
+    return Source(SourceKind.COMMAND_LINE, "command line", values)
 
 
 def gather(

@@ -25,6 +25,10 @@ class SourceKind(IntEnum):
     COMMAND_LINE = 6
 
 
+# Their values are strings, to be read as what the option needs.
+_TEXTUAL = frozenset({SourceKind.ENVIRONMENT, SourceKind.COMMAND_LINE})
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Settings as found: nested tables, dotted keys, or both; ``name`` is for messages."""
@@ -54,7 +58,7 @@ def read(sources: Iterable[Source] = ()) -> tuple[Config, tuple[str, ...]]:
                 found = options().get(name)
                 if found is None:
                     raise ConfigError(f"{name} is unknown{_nearest(name)}")  # noqa: TRY301
-                value = _convert(found, raw, text=source.kind == SourceKind.ENVIRONMENT)
+                value = _convert(found, raw, text=source.kind in _TEXTUAL)
                 if source.kind == SourceKind.PROJECT_FILE:
                     value = _within(found, values.get(name, found.default), value)
             except ConfigError as error:
@@ -126,7 +130,7 @@ def _engines(source: Source, tables: Any, engines: dict[str, dict[str, Any]]) ->
 
 
 def _convert(found: Option, raw: Any, *, text: bool) -> Value:
-    """``raw`` as the option's type; ``text`` when it comes as a string from the environment."""
+    """``raw`` as the option's type; ``text`` when it comes as a string, whatever it means."""
     mistake = ConfigError(f"{found.name} must be {found.expected}, not {raw!r}")
     value: Any = _from_text(found.type, raw) if text else raw
     if found.type is tuple:

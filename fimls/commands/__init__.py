@@ -1,0 +1,1 @@
+"""One module per command: ``add_parser(subparsers, common)`` and ``run(args, sources)``."""
