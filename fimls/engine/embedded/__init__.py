@@ -1,0 +1,38 @@
+"""llama.cpp in this process. Importing this package is cheap; opening a model is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fimls.engine.embedded.settings import EmbeddedSettings
+
+if TYPE_CHECKING:
+    from fimls.engine.embedded.engine import EmbeddedEngine
+    from fimls.engine.embedded.vocabulary import LlamaVocabulary
+
+__all__ = ["EmbeddedSettings", "open_embedded", "open_vocabulary"]
+
+
+def open_embedded(
+    path: Path,
+    settings: EmbeddedSettings | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> EmbeddedEngine:
+    """Load the GGUF file at ``path``; ``progress`` is called with 0.0 to 1.0 meanwhile.
+
+    Raises ``ModelUnusable`` when the file is none, is cut off, or cannot be run,
+    and ``OutOfMemory`` when it or its context does not fit.
+    """
+    from fimls.engine.embedded.engine import EmbeddedEngine  # noqa: PLC0415  # 0.3 s
+
+    return EmbeddedEngine(path, settings or EmbeddedSettings(), progress)
+
+
+def open_vocabulary(path: Path) -> LlamaVocabulary:
+    """Only the vocabulary of the GGUF file at ``path``: no weights are read."""
+    from fimls.engine.embedded.model import Model  # noqa: PLC0415  # 0.3 s
+    from fimls.engine.embedded.vocabulary import LlamaVocabulary  # noqa: PLC0415
+
+    return LlamaVocabulary(Model(path, EmbeddedSettings(), vocab_only=True))

@@ -1,0 +1,181 @@
+"""A llama.cpp context: sequences of keys and values, evaluated a micro-batch at a time."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp.llama_cpp as c
+import numpy as np
+import numpy.typing as npt
+
+from fimls.engine.embedded import native
+from fimls.engine.embedded.memory import available_bytes
+from fimls.engine.embedded.model import Model
+from fimls.engine.embedded.settings import EmbeddedSettings
+from fimls.engine.embedded.slots import Placement, Slot, place
+from fimls.errors import EngineFailed, OutOfMemory
+
+_KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0, "q4_0": c.GGML_TYPE_Q4_0}
+# Bytes per element relative to f16: blocks of 32 elements carry one f16 scale.
+_KV_SHARE = {"f16": 1.0, "q8_0": 34 / 64, "q4_0": 18 / 64}
+
+_DECODED, _NO_ROOM, _ABORTED = 0, 1, 2  # llama_decode's results
+
+
+class Context:
+    """Sequences and their bookkeeping. One thread at a time; see ``Turns``.
+
+    What ``Slot.tokens`` says is what the KV cache holds, after every call, an
+    aborted one included.
+    """
+
+    def __init__(self, model: Model, settings: EmbeddedSettings) -> None:
+        self._n_vocab = c.llama_vocab_n_tokens(model.vocab)
+        self.n_ctx = _n_ctx(model, settings)
+        self.n_ubatch = min(settings.n_ubatch, self.n_ctx)
+        self.slots = [Slot(seq_id) for seq_id in range(settings.n_sequences)]
+        self.abort = native.AbortFlag()
+        self._clock = 0
+        _check_room(model, settings, self.n_ctx)
+        native.forget_complaints()
+        self.handle = c.llama_init_from_model(model.handle, self._params(settings))
+        if not self.handle:
+            raise OutOfMemory(
+                f"no room for a context of {len(self.slots)} x {self.n_ctx} tokens "
+                f"({native.complaints()}); lower n_ctx or n_sequences, or choose a smaller model"
+            )
+        memory = c.llama_get_memory(self.handle)
+        if memory is None:
+            raise EngineFailed(f"{model.path.name} has no KV cache and cannot generate text")
+        self._memory = memory
+        self._batch = _Batch(self.n_ubatch)
+
+    def place(self, tokens: Sequence[int], owner: int) -> tuple[Slot, int]:
+        """The slot for ``tokens``, cut back to what it shares with all but the last of them."""
+        self._clock += 1
+        placement = place(self.slots, tokens, owner)
+        slot = placement.slot
+        if placement.source is not None:
+            self._copy(placement)
+        slot.last_used = self._clock
+        slot.owner = owner
+        # The last token is always evaluated, for its logits.
+        return slot, self.cut(slot, min(placement.n_common, len(tokens) - 1))
+
+    def cut(self, slot: Slot, n_keep: int) -> int:
+        """Forget all but the first ``n_keep`` tokens of a slot; how many are left."""
+        if n_keep < len(slot.tokens):
+            if not c.llama_memory_seq_rm(self._memory, slot.seq_id, n_keep, -1):
+                # Recurrent memories and sliding windows cannot go back in part.
+                c.llama_memory_seq_rm(self._memory, slot.seq_id, -1, -1)
+                n_keep = 0
+            del slot.tokens[n_keep:]
+        return len(slot.tokens)
+
+    def evaluate(self, slot: Slot, tokens: Sequence[int], n_logits: int) -> bool:
+        """Append at most ``n_ubatch`` tokens, keep the logits of the last ``n_logits``.
+
+        False when the abort flag ended it; the slot is then as it was before.
+        """
+        self._batch.fill(tokens, slot.seq_id, len(slot.tokens), n_logits)
+        result = c.llama_decode(self.handle, self._batch.struct)
+        if result == _DECODED:
+            slot.tokens += tokens
+            return True
+        # One micro-batch per call: whatever it had begun is removed again.
+        c.llama_memory_seq_rm(self._memory, slot.seq_id, len(slot.tokens), -1)
+        if result == _ABORTED:
+            return False
+        if result == _NO_ROOM:
+            raise EngineFailed(f"the KV cache of {self.n_ctx} tokens is full; raise n_ctx")
+        raise EngineFailed(f"llama.cpp could not evaluate {len(tokens)} tokens (code {result})")
+
+    def logits(self, row: int) -> npt.NDArray[np.float32]:
+        """Logits of the last call, rows counted from the end (-1); valid until the next call."""
+        pointer = c.llama_get_logits_ith(self.handle, row)
+        if not pointer:
+            raise EngineFailed("llama.cpp returned no logits")
+        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+
+    def close(self) -> None:
+        handle, self.handle = self.handle, None
+        if handle:
+            c.llama_free(handle)
+
+    def _copy(self, placement: Placement) -> None:
+        """Copy a whole sequence (llama.cpp copies separate buffers only whole)."""
+        source, target = placement.source, placement.slot
+        assert source is not None
+        c.llama_memory_seq_rm(self._memory, target.seq_id, -1, -1)
+        c.llama_memory_seq_cp(self._memory, source.seq_id, target.seq_id, -1, -1)
+        target.tokens = list(source.tokens)
+
+    def _params(self, settings: EmbeddedSettings) -> c.llama_context_params:
+        params: c.llama_context_params = c.llama_context_default_params()
+        params.n_ctx = self.n_ctx * len(self.slots)
+        params.n_seq_max = len(self.slots)
+        # One buffer per sequence: other warm sequences then cost nothing while this one decodes.
+        params.kv_unified = False
+        params.n_batch = params.n_ubatch = self.n_ubatch
+        params.n_outputs_max_per_seq = settings.n_draft + 1
+        params.n_threads = settings.n_threads
+        params.n_threads_batch = settings.n_threads_batch or settings.n_threads
+        params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+        if settings.flash_attention is None:
+            params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_AUTO
+        else:
+            params.flash_attn_type = int(settings.flash_attention)
+        params.abort_callback = self.abort.callback
+        params.abort_callback_data = self.abort.data
+        return params
+
+
+class _Batch:
+    """A reusable ``llama_batch`` for consecutive tokens of one sequence."""
+
+    def __init__(self, capacity: int) -> None:
+        self._tokens = np.zeros(capacity, dtype=np.int32)
+        self._positions = np.zeros(capacity, dtype=np.int32)
+        self._wanted = np.zeros(capacity, dtype=np.int8)
+        self._n_seq_id = np.ones(capacity, dtype=np.int32)
+        self._seq_id = (c.llama_seq_id * 1)()  # all tokens point to this one id
+        pointer = ctypes.POINTER(c.llama_seq_id)
+        self._seq_ids = (pointer * capacity)(*[ctypes.cast(self._seq_id, pointer)] * capacity)
+        int_p, byte_p = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int8)
+        self.struct: Any = c.llama_batch()  # its pointers are annotated as arrays
+        self.struct.token = self._tokens.ctypes.data_as(int_p)
+        self.struct.pos = self._positions.ctypes.data_as(int_p)
+        self.struct.n_seq_id = self._n_seq_id.ctypes.data_as(int_p)
+        self.struct.seq_id = ctypes.cast(self._seq_ids, ctypes.POINTER(pointer))
+        self.struct.logits = self._wanted.ctypes.data_as(byte_p)
+
+    def fill(self, tokens: Sequence[int], seq_id: int, start: int, n_logits: int) -> None:
+        n = len(tokens)
+        self._tokens[:n] = tokens
+        self._positions[:n] = range(start, start + n)
+        self._wanted[:n] = 0
+        self._wanted[n - n_logits : n] = 1
+        self._seq_id[0] = seq_id
+        self.struct.n_tokens = n
+
+
+def _n_ctx(model: Model, settings: EmbeddedSettings) -> int:
+    """Room per sequence: no more than the model was trained for, rounded as llama.cpp does."""
+    n_train = c.llama_model_n_ctx_train(model.handle)
+    wanted = min(settings.n_ctx, n_train) if n_train > 0 else settings.n_ctx
+    return max(256, -(-wanted // 256) * 256)
+
+
+def _check_room(model: Model, settings: EmbeddedSettings, n_ctx: int) -> None:
+    """Refuse a context that cannot fit before the system kills the process for it."""
+    room = available_bytes()
+    share = _KV_SHARE.get(settings.kv_type, 1.0)
+    needed = model.kv_bytes_per_token() * share * n_ctx * settings.n_sequences
+    if room is not None and needed > room:
+        raise OutOfMemory(
+            f"a context of {settings.n_sequences} x {n_ctx} tokens needs {needed / 1e9:.1f} GB "
+            f"and {room / 1e9:.1f} GB are free; lower n_ctx or n_sequences, "
+            "or choose a smaller model (fimls models list)"
+        )

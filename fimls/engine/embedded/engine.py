@@ -1,0 +1,76 @@
+"""The embedded engine: llama.cpp in this process, behind the engine protocol."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from fimls.cancel import Cancel
+from fimls.engine.base import Request
+from fimls.engine.embedded.context import Context
+from fimls.engine.embedded.model import Model, ProgressCallback
+from fimls.engine.embedded.runner import Runner
+from fimls.engine.embedded.sampler import Sampler
+from fimls.engine.embedded.settings import EmbeddedSettings
+from fimls.engine.embedded.stream import EmbeddedStream
+from fimls.engine.embedded.vocabulary import LlamaVocabulary
+from fimls.errors import BadRequest
+
+
+class EmbeddedEngine:
+    """A loaded model and its warm sequences; implements ``fimls.engine.base.Engine``.
+
+    Streams compute in the thread that iterates them, one micro-batch or token
+    per turn. ``settings`` are those in force.
+    """
+
+    def __init__(
+        self, path: Path, settings: EmbeddedSettings, progress: ProgressCallback | None = None
+    ) -> None:
+        n_threads = settings.n_threads or max(1, os.cpu_count() or 1)
+        self.settings = replace(settings, n_threads=n_threads)
+        self._model = Model(path, self.settings, progress)
+        try:
+            self._vocabulary = LlamaVocabulary(self._model)
+            context = Context(self._model, self.settings)
+        except BaseException:
+            self._model.close()
+            raise
+        self._n_ctx = context.n_ctx
+        self._runner = Runner(context)
+
+    @property
+    def vocabulary(self) -> LlamaVocabulary:
+        return self._vocabulary
+
+    @property
+    def n_ctx(self) -> int:
+        return self._n_ctx
+
+    def stream(self, request: Request, cancel: Cancel) -> EmbeddedStream:
+        """Start generating; nothing is computed before the first piece is asked for.
+
+        Raises ``BadRequest`` for a prompt that is empty, holds unknown tokens or
+        does not fit, and for a malformed grammar; ``EngineFailed`` when closed.
+        """
+        self._runner.check_open()
+        tokens = request.prompt.tokens
+        room = self._n_ctx - len(tokens)
+        if room < 1:
+            raise BadRequest(
+                f"the prompt has {len(tokens)} tokens and n_ctx is {self._n_ctx}: "
+                "shorten the window or raise n_ctx"
+            )
+        if not tokens:
+            raise BadRequest("the prompt is empty: nothing to continue")
+        if min(tokens) < 0 or max(tokens) >= self._vocabulary.n_tokens:
+            raise BadRequest("the prompt holds token ids that this model does not have")
+        sampler = Sampler(self._model.vocab, request.sampling)
+        # The last token that fits is the last that is generated.
+        request = replace(request, n_predict=min(request.n_predict, room))
+        return EmbeddedStream(self._runner, self._vocabulary, sampler, request, cancel)
+
+    def close(self) -> None:
+        self._runner.close()
+        self._model.close()

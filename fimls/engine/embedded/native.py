@@ -1,0 +1,76 @@
+"""llama.cpp inside this process: loaded once, its log in ours, its failures in our words.
+
+Everything here is process-wide state of the C library: the backend, the log
+callback, and the one abort callback that needs no GIL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+import threading
+from collections import deque
+
+import llama_cpp.llama_cpp as c
+
+logger = logging.getLogger("fimls.llama")
+
+# ggml_log_level: 1 debug, 2 info, 3 warning, 4 error, 5 continues the line before it. A model
+# whose file is a little odd is worth a warning to llama.cpp's authors, not to a user.
+_LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}
+
+_lock = threading.Lock()
+_started = False
+_complaints: deque[str] = deque(maxlen=4)
+
+
+@c.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
+def _log(level: int, text: bytes, _user_data: object) -> None:
+    """Hand a line of llama.cpp's log to Python's; a step less urgent."""
+    line = text.decode("utf-8", "replace").rstrip()
+    if not line.strip("."):
+        return
+    if level == 4:
+        _complaints.append(line)
+    logger.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+
+
+def start() -> None:
+    """Initialise the backend and take over its log. Safe to call again."""
+    global _started  # noqa: PLW0603  # the C library has one backend per process
+    with _lock:
+        if _started:
+            return
+        c.llama_log_set(_log, ctypes.c_void_p(0))
+        c.llama_backend_init()
+        _started = True
+
+
+def forget_complaints() -> None:
+    _complaints.clear()
+
+
+def complaints() -> str:
+    """What llama.cpp said went wrong since ``forget_complaints``, on one line."""
+    return "; ".join(_complaints) or "llama.cpp gives no reason"
+
+
+class AbortFlag:
+    """A flag that llama.cpp polls while it computes, without ever taking the GIL.
+
+    The callback runs once per graph node, some 700 times a token. A Python
+    callback there waits for the GIL whenever another thread runs Python, up to
+    5 ms each time. libc's ``strlen`` does the same work natively: given a
+    two-byte buffer it returns 0 for an empty string and 1 once the first byte
+    is set, and only the lowest byte of the result is read as a C ``bool``.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+        self.callback = ctypes.cast(libc.strlen, c.ggml_abort_callback)
+        self.data = ctypes.cast(self._buffer, ctypes.c_void_p)
+
+    def set(self, on: bool) -> None:
+        self._buffer[0] = b"\x01" if on else b"\x00"

@@ -1,0 +1,130 @@
+"""Runs streams on one context: in turns, interruptible, with exact bookkeeping."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeVar
+
+from fimls.engine.embedded.context import Context
+from fimls.engine.embedded.slots import Slot
+from fimls.engine.embedded.turns import Turns
+from fimls.errors import EngineFailed
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Job:
+    """What a stream wants evaluated: all of ``tokens``, wherever they lie."""
+
+    number: int
+    urgency: int
+    tokens: list[int]
+    is_gone: Callable[[], bool]  # cancelled or closed
+    n_evaluated: int = 0
+    slot: Slot | None = field(default=None, repr=False)
+
+
+class Runner:
+    """The context's only user. Safe to call from several threads."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._turns = Turns()
+        self._numbers = count(1)
+        self._closed = False
+        # Guards the abort flag together with whom it would hit.
+        self._guard = threading.Lock()
+        self._running = 0
+        self._may_yield = False
+
+    def job(self, urgency: int, tokens: list[int], is_gone: Callable[[], bool]) -> Job:
+        self.check_open()
+        return Job(next(self._numbers), urgency, tokens, is_gone)
+
+    def run(self, job: Job, then: Callable[[Context], T]) -> T | None:
+        """Evaluate ``job.tokens`` and call ``then`` while their logits are valid.
+
+        ``None`` when the job is gone before that. A more urgent job interrupts
+        the evaluation, which goes on afterwards where it was.
+        """
+        while True:
+            with self._turns.turn(job.urgency, job.is_gone, self._yield_now) as is_ours:
+                self.check_open()
+                if not is_ours or job.is_gone():
+                    return None
+                if self._evaluate(job):
+                    return then(self._context)
+
+    def interrupt(self, number: int) -> None:
+        """Stop what job ``number`` computes now, because it is gone."""
+        with self._guard:
+            if self._running == number:
+                self._context.abort.set(True)
+        self._turns.nudge()
+
+    def release(self, number: int) -> None:
+        """Let others have the sequence of job ``number``; its tokens stay warm."""
+        for slot in self._context.slots:
+            if slot.owner == number:
+                slot.owner = 0
+
+    def check_open(self) -> None:
+        if self._closed:
+            raise EngineFailed("the engine is closed; start it again to complete more")
+
+    def close(self) -> None:
+        """End what runs and free the context. Safe while streams run, and twice."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            self._context.abort.set(True)
+        with self._turns.turn(-1, lambda: False, lambda: None):
+            self._context.close()
+
+    def _evaluate(self, job: Job) -> bool:
+        """Evaluate what is missing; false when interrupted."""
+        slot, n_done = self._seat(job)
+        while True:
+            chunk = job.tokens[n_done : n_done + self._context.n_ubatch]
+            if not self._decode(job, slot, chunk):
+                return False
+            n_done += len(chunk)
+            job.n_evaluated += len(chunk)
+            if n_done == len(job.tokens):
+                return True
+            if self._turns.is_wanted(job.urgency):
+                return False
+
+    def _seat(self, job: Job) -> tuple[Slot, int]:
+        slot = job.slot
+        if slot is not None and slot.owner == job.number:
+            n_done = len(slot.tokens)
+            if n_done < len(job.tokens):  # nobody else wrote here: it is a prefix of ours
+                return slot, n_done
+        slot, n_done = self._context.place(job.tokens, job.number)
+        job.slot = slot
+        return slot, n_done
+
+    def _decode(self, job: Job, slot: Slot, chunk: list[int]) -> bool:
+        with self._guard:
+            self._running = job.number
+            # A single token is over sooner than giving way to others would pay.
+            self._may_yield = len(chunk) > 1
+            self._context.abort.set(self._closed or job.is_gone())
+        try:
+            if self._may_yield and self._turns.is_wanted(job.urgency - 1):
+                return False
+            return self._context.evaluate(slot, chunk, n_logits=1)
+        finally:
+            with self._guard:
+                self._running = 0
+
+    def _yield_now(self) -> None:
+        with self._guard:
+            if self._may_yield:
+                self._context.abort.set(True)

@@ -1,0 +1,30 @@
+"""How the embedded engine runs: one value object, every field overridable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """Settings of the embedded engine; zero or ``None`` means "let calibration choose".
+
+    ``n_ctx`` is the room of *one* sequence, in tokens. A context holds
+    ``n_sequences`` of them, so that several files stay warm; each token of each
+    sequence takes about 12 kB (0.5B) or 28 kB (1.5B) with f16.
+    """
+
+    n_ctx: int = 4096
+    n_sequences: int = 4
+    # A cancelled prompt evaluation loses the micro-batch it is in, so a micro-batch is small:
+    # 128 tokens run at full speed on a CPU and are about half a second of the 0.5B on two cores.
+    n_ubatch: int = 128
+    n_threads: int = 0
+    n_threads_batch: int = 0
+    n_gpu_layers: int = 0
+    flash_attention: bool | None = None
+    kv_type: str = "f16"  # f16, q8_0, q4_0
+    mmap: bool = True
+    mlock: bool = False
+    # How many tokens a prompt-lookup draft may have; 0 switches speculation off.
+    n_draft: int = 0
