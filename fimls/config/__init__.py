@@ -18,6 +18,7 @@ from fimls.config.places import (
     gather,
     project_file,
     read_toml,
+    templates_dir,
     user_file,
     user_file_path,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "project_file",
     "read",
     "read_toml",
+    "templates_dir",
     "user_file",
     "user_file_path",
 ]

@@ -34,6 +34,11 @@ def user_file_path(environ: Mapping[str, str] = os.environ) -> Path:
     return platformdirs.user_config_path("fimls", appauthor=False) / "config.toml"
 
 
+def templates_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a user's own FIM templates are: beside the user file."""
+    return user_file_path(environ).parent / "templates"
+
+
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Where models, calibrations and saved states go when no option says otherwise."""
     named = environ.get("FIMLS_CACHE_DIR")

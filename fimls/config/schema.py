@@ -119,7 +119,11 @@ class EngineOptions:
     n_threads: int = option(
         0, "Threads that decode; 0: measured at first load.", minimum=0, maximum=1024
     )
-    n_batch: int = option(
+    n_sequences: int = option(
+        4, "Places in files that are kept warm at once; each takes room for `n_ctx` tokens.",
+        minimum=1, maximum=64,
+    )  # fmt: skip
+    n_ubatch: int = option(
         128, "Tokens evaluated between two chances to cancel.", unit="tokens",
         minimum=16, maximum=4096,
     )  # fmt: skip
