@@ -1,0 +1,167 @@
+"""A program in a real terminal: type into it, look at its screen.
+
+The terminal is a pty whose output a terminal emulator (pyte) draws, so a test
+sees what a person would, colours included.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import pyte
+
+# Questions about the terminal's abilities, which pyte would print.
+_DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One character of the screen; colours are six hex digits, a name, or ``default``."""
+
+    text: str
+    fg: str
+    bg: str
+    bold: bool
+    italic: bool
+    reverse: bool
+
+
+class Terminal:
+    """A running program and its screen of ``columns`` by ``rows`` characters."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        columns: int = 80,
+        rows: int = 20,
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        variables |= {"LC_ALL": "C.UTF-8", **(env or {})}
+        self.process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=cwd,
+            env=variables,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def type(self, text: str, *, every_s: float = 0.0) -> None:
+        """Press keys, as bytes; with ``every_s`` one after the other, as a person does."""
+        if not every_s:
+            os.write(self._master, text.encode())
+            return
+        for key in text:
+            os.write(self._master, key.encode())
+            self.watch(every_s)
+
+    def watch(self, seconds: float) -> None:
+        """Take in what the program draws, for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if not self._read(left):
+                return
+
+    def _read(self, timeout_s: float) -> bool:
+        ready, _, _ = select.select([self._master], [], [], timeout_s)
+        if not ready:
+            return True
+        try:
+            drawn = os.read(self._master, 65536)
+        except OSError:  # the program has ended
+            return False
+        self._answer(drawn)
+        self._stream.feed(_DEVICE_CONTROL.sub(b"", drawn))
+        return bool(drawn)
+
+    def _answer(self, drawn: bytes) -> None:
+        """What a terminal says when it is asked what it is and where its cursor stands."""
+        if b"\x1b[c" in drawn or b"\x1b[0c" in drawn:
+            os.write(self._master, b"\x1b[?62;22c")
+        if b"\x1b]11;?" in drawn:  # what is the background's colour?
+            os.write(self._master, b"\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\")
+        if b"\x1b[5n" in drawn:  # all well?
+            os.write(self._master, b"\x1b[0n")
+        if b"\x1b[6n" in drawn:
+            cursor = self.screen.cursor
+            os.write(self._master, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def cells(self) -> list[list[Cell]]:
+        """The screen as it is drawn, for pictures."""
+        rows = []
+        for y in range(self.screen.lines):
+            row = self.screen.buffer[y]
+            drawn = (row[x] for x in range(self.screen.columns))
+            rows.append([Cell(c.data, c.fg, c.bg, c.bold, c.italics, c.reverse) for c in drawn])
+        return rows
+
+    def wait(
+        self,
+        what: str,
+        there: Callable[[], object] | None = None,
+        *,
+        timeout_s: float = 15.0,
+        gone: bool = False,
+    ) -> None:
+        """Until ``what`` stands on the screen (or is ``gone``), or ``there()`` is true."""
+        until = time.monotonic() + timeout_s
+        while True:
+            found = bool(there()) if there else what in self.text
+            if found != gone:
+                return
+            if time.monotonic() > until:
+                wish = "still there" if gone else "never came"
+                raise AssertionError(f"{what!r} {wish}; the screen shows:\n{self.text}")
+            self.watch(0.02)
+
+    def close(self) -> None:
+        """End the program and what it started."""
+        if self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGTERM)
+                self.process.wait(3)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
