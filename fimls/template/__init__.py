@@ -4,17 +4,21 @@
 against the model's vocabulary, and the ``BoundTemplate`` renders prompts.
 """
 
-from fimls.template.binding import BoundTemplate, bind
+from fimls.template.binding import BoundTemplate
 from fimls.template.detection import detect
+from fimls.template.examine import Finding, Level, bind, examine
 from fimls.template.family import Status, Template
 from fimls.template.loading import find, load, load_all
 
 __all__ = [
     "BoundTemplate",
+    "Finding",
+    "Level",
     "Status",
     "Template",
     "bind",
     "detect",
+    "examine",
     "find",
     "load",
     "load_all",

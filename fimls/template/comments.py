@@ -30,10 +30,15 @@ _LANGUAGES = {
 _STYLES = {name: style for style, names in _LANGUAGES.items() for name in names.split()}
 
 
+def comment_style(language: str) -> tuple[str, str]:
+    """What stands before and after a line that is a comment in ``language``."""
+    return _STYLES.get(language, _SLASHES)
+
+
 def commented(text: str, language: str) -> str:
-    """``text`` as line comments of ``language``, one for each line, none for blank lines."""
-    opening, closing = _STYLES.get(language, _SLASHES)
-    blank = opening.rstrip() if not closing else ""
+    """``text`` as line comments of ``language``; blank lines keep the bare mark."""
+    opening, closing = comment_style(language)
     return "\n".join(
-        f"{opening}{line}{closing}" if line.strip() else blank for line in text.splitlines()
+        f"{opening}{line}{closing}" if line.strip() or closing else opening.rstrip()
+        for line in text.splitlines()
     )

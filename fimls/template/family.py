@@ -56,15 +56,16 @@ class Slot:
 
 Part = Marker | Slot | str  # a bare string is fixed text
 
-# What a form may show. ``path_comment`` and ``text_comment`` are commented out in
-# the document's language, for families that know no other files.
-FILE_SLOTS = frozenset({"prefix", "suffix", "typed", "path", "path_comment", "language", "mode"})
+# What a form may show. ``comment`` and ``comment_end`` are the document's language's own,
+# ``text_comment`` is the text commented out, for families that know no other files.
+_COMMON_SLOTS = frozenset({"path", "comment", "comment_end", "language", "mode"})
+FILE_SLOTS = _COMMON_SLOTS | {"prefix", "suffix", "typed"}
 REPOSITORY_SLOTS = FILE_SLOTS | {"repository", "chunks"}
-CHUNK_SLOTS = frozenset({"path", "path_comment", "text", "text_comment"})
+CHUNK_SLOTS = frozenset({"path", "comment", "comment_end", "text", "text_comment"})
 
 # Without a repository form, other files stand as comments in front of the prefix:
 # it stays valid code, and a model that never saw several files reads it as one.
-COMMENTED_CHUNK = "{path_comment}\n{text_comment}\n\n"
+COMMENTED_CHUNK = "{comment}{path}{comment_end}\n{text_comment}\n\n"
 
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FIM_ROLES = ("PRE", "SUF", "MID")
@@ -127,7 +128,6 @@ class Template:
     stops: tuple[str, ...] = ()  # never part of a middle; stopped at where the vocabulary has them
     stop_texts: tuple[str, ...] = ()  # plain text that ends a middle
     dummy_space: frozenset[str] = frozenset()  # slots trained with SentencePiece's extra space
-    lf_only: bool = False  # CR LF must be shown as LF
     sampling: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # fact -> where it is from
     unverified: tuple[str, ...] = ()
@@ -166,11 +166,11 @@ def parse(document: Mapping[str, Any], origin: Path) -> Template:
         markers=markers,
         forms=None if refused else _forms(top.table("form"), markers),
         bos=tokens.choice("bos", Bos, Bos.FILE),
-        ends=tokens.text_list("ends", required=not refused),
+        # Nobody knows how some unverified families end; llama.cpp's own ends must do there.
+        ends=tokens.text_list("ends", required=status in {Status.VERIFIED, Status.DOCUMENTED}),
         stops=tokens.text_list("stops"),
         stop_texts=tokens.text_list("stop_texts"),
-        dummy_space=frozenset(tokens.text_list("dummy_space", {"prefix", "suffix", "typed"})),
-        lf_only=tokens.boolean("lf_only"),
+        dummy_space=frozenset(tokens.text_list("dummy_space", {"prefix", "typed"})),
         sampling=top.table("sampling").numbers({"temperature", "top_p", "top_k", "min_p"}),
         sources=top.table("sources").texts(),
         unverified=top.text_list("unverified"),

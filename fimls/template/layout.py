@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fimls.fim import Chunk, Window
-from fimls.template.comments import commented
+from fimls.template.comments import comment_style, commented
 from fimls.template.family import Forms, Marker, Part, Slot, Template
 
 CODE_SLOTS = frozenset({"prefix", "typed"})
@@ -70,7 +70,7 @@ def lay_out(
         "language": language_name(window.language),
         # The scope watcher ends lines itself, so a model that asks is told to write freely.
         "mode": "BLOCK",
-        **_path(window.path, window.language),
+        **_file(window.path, window.language),
     }
     items: list[Item] = []
     for part in _choose(forms, window, chunks):
@@ -80,7 +80,7 @@ def lay_out(
                 chunk_texts = {
                     "text": text,
                     "text_comment": commented(text, window.language),
-                    **_path(chunk.path, window.language),
+                    **_file(chunk.path, window.language),
                 }
                 for chunk_part in forms.chunk:
                     _append(items, chunk_part, chunk_texts, template)
@@ -104,10 +104,11 @@ def _choose(forms: Forms, window: Window, chunks: Sequence[Chunk]) -> tuple[Part
     return forms.file
 
 
-def _path(path: str, language: str) -> dict[str, str]:
+def _file(path: str, language: str) -> dict[str, str]:
+    opening, closing = comment_style(language)
     # A line break in a file's name would end the line that carries it.
     name = " ".join((path or UNNAMED_FILE).splitlines())
-    return {"path": name, "path_comment": commented(name, language)}
+    return {"path": name, "comment": opening, "comment_end": closing}
 
 
 def _append(items: list[Item], part: Part, texts: dict[str, str], template: Template) -> None:
@@ -116,17 +117,16 @@ def _append(items: list[Item], part: Part, texts: dict[str, str], template: Temp
         return
     name = part.name if isinstance(part, Slot) else ""
     text = texts[name] if name else str(part)
-    if template.lf_only:
-        text = text.replace("\r\n", "\n")
     run = items[-1] if items and isinstance(items[-1], Run) else None
     if run is None:
         run = Run()
         items.append(run)
-    if not run.text and name in template.dummy_space:
-        # SentencePiece put this blank in front when the family was trained.
-        run.text = " "
     if name in CODE_SLOTS and run.code_at < 0:
-        # The blank before the middle is the model's to write, the one before the prefix is not.
-        run.code_at = 0 if name == "typed" and run.text == " " else len(run.text)
+        run.code_at = len(run.text)
+        if name in template.dummy_space:
+            # SentencePiece put this blank in front when the family was trained. The one
+            # before the middle is the model's to write, the one before the prefix is not.
+            run.text = " " + run.text
+            run.code_at += name == "prefix"
     run.is_open = name == "typed"
     run.text += text
