@@ -144,12 +144,13 @@ class _Batch:
         pointer = ctypes.POINTER(c.llama_seq_id)
         self._seq_ids = (pointer * capacity)(*[ctypes.cast(self._seq_id, pointer)] * capacity)
         int_p, byte_p = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int8)
-        self.struct: Any = c.llama_batch()  # its pointers are annotated as arrays
-        self.struct.token = self._tokens.ctypes.data_as(int_p)
-        self.struct.pos = self._positions.ctypes.data_as(int_p)
-        self.struct.n_seq_id = self._n_seq_id.ctypes.data_as(int_p)
-        self.struct.seq_id = ctypes.cast(self._seq_ids, ctypes.POINTER(pointer))
-        self.struct.logits = self._wanted.ctypes.data_as(byte_p)
+        struct: Any = c.llama_batch()  # its pointers are annotated as arrays
+        struct.token = self._tokens.ctypes.data_as(int_p)
+        struct.pos = self._positions.ctypes.data_as(int_p)
+        struct.n_seq_id = self._n_seq_id.ctypes.data_as(int_p)
+        struct.seq_id = ctypes.cast(self._seq_ids, ctypes.POINTER(pointer))
+        struct.logits = self._wanted.ctypes.data_as(byte_p)
+        self.struct = struct
 
     def fill(self, tokens: Sequence[int], seq_id: int, start: int, n_logits: int) -> None:
         n = len(tokens)
