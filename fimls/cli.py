@@ -20,7 +20,7 @@ from fimls.config import Source, command_line, find_project, gather
 from fimls.errors import ConfigError, FimlsError
 
 # In the order of --help.
-COMMANDS = ("models", "config")
+COMMANDS = ("complete", "models", "config")
 
 OK = 0
 FAILED = 1
