@@ -1,0 +1,182 @@
+"""What is done to a completion after it has been cut: a tuple of pure steps.
+
+Each step takes the draft and what stands around the cursor, and returns the
+text or an empty string, which means: nothing is worth showing. A step that is
+not sure leaves the text alone: good text that is lost annoys more than poor
+text that is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A completion and its surroundings. Line ends are LF on every side."""
+
+    before: str
+    after: str
+    language: str = ""
+
+    @property
+    def head(self) -> str:
+        """The cursor's line, before the cursor."""
+        return self.before[self.before.rfind("\n") + 1 :]
+
+    @property
+    def tail(self) -> str:
+        """The cursor's line, after the cursor."""
+        return self.after.partition("\n")[0]
+
+
+Step = Callable[[str, Draft], str]
+
+_FENCE = re.compile(r"^[ \t]*(```|~~~)", re.MULTILINE)
+_PROSE = frozenset({"markdown", "text", "plaintext", "restructuredtext"})
+
+
+def drop_fence(text: str, draft: Draft) -> str:
+    """Models that were taught to chat wrap code in Markdown fences, or close one at the end."""
+    if draft.language in _PROSE:
+        return text
+    found = _FENCE.search(text)
+    if found is None:
+        return text
+    if text[: found.start()].strip():
+        return text[: found.start()].rstrip("\n")
+    inner = text[found.end() :].partition("\n")[2]
+    closing = _FENCE.search(inner)
+    return inner[: closing.start()].rstrip("\n") if closing else inner
+
+
+def drop_control(text: str, draft: Draft) -> str:
+    """No editor can show NUL or half a surrogate pair; tabs and line ends stay."""
+    del draft
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "", text)
+
+
+def unify_newlines(text: str, draft: Draft) -> str:
+    """Line ends are LF here; the answer gets the document's own in the end."""
+    del draft
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_PLACEHOLDER = re.compile(
+    r"^\W*(todo\W*)?(<?your|add|insert|put|write|enter|implement)\b.{0,30}\b"
+    r"(code|implementation|logic|solution)( goes)? here\W*$|^\W*(rest of|existing) (the )?code\b.*$",
+    re.IGNORECASE,
+)
+
+
+def drop_placeholder(text: str, draft: Draft) -> str:
+    """"Your code here" is no code. A lone ``pass`` is, where a body is asked for."""
+    del draft
+    lines = [line for line in text.splitlines() if line.strip()]
+    empty = {"pass", "...", "{", "}", "return", "return;"}
+    if any(_PLACEHOLDER.match(line.strip()) for line in lines) and all(
+        _PLACEHOLDER.match(line.strip()) or line.strip() in empty for line in lines
+    ):
+        return ""
+    return text
+
+
+def drop_repeated(text: str, draft: Draft) -> str:
+    """Text that only says again what stands right above or right below the cursor."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines or draft.head.strip() or sum(map(len, lines)) < _TELLING:
+        return text
+    above = [line.strip() for line in draft.before.splitlines()[-80:] if line.strip()]
+    below = [line.strip() for line in draft.after.splitlines()[:80] if line.strip()]
+    if lines in (above[-len(lines) :], below[: len(lines)]):
+        return ""
+    return text
+
+
+_TELLING = 6  # a "}" or "end" above or below says nothing
+
+
+def drop_loop(text: str, draft: Draft) -> str:
+    """The third and later of the same lines in a row."""
+    del draft
+    lines = text.split("\n")
+    for start in range(len(lines) - 3):
+        same = lines[start]
+        if len(same.strip()) < _TELLING:
+            continue
+        if all(line == same for line in lines[start : start + 4]):
+            return "\n".join(lines[: start + 1])
+    return text
+
+
+def reindent(text: str, draft: Draft) -> str:
+    """The document's own way to indent: its tabs, or its spaces."""
+    if "\n" not in text and not text.startswith(("\t", " ")):
+        return text
+    style = _style(draft)
+    if style is None:
+        return text
+    lines = text.split("\n")
+    first = 1 if draft.head.strip() else 0
+    return "\n".join(lines[:first] + [_as(style, line) for line in lines[first:]])
+
+
+def _style(draft: Draft) -> str | None:
+    """A tab, a number of spaces, or ``None`` when the document does not say."""
+    lines = (draft.before[-20_000:] + draft.after[:20_000]).splitlines()
+    tabs = sum(line.startswith("\t") for line in lines)
+    spaces = sum(line.startswith("  ") for line in lines)
+    if tabs > 4 * spaces:
+        return "\t"
+    return " " * 4 if spaces > 4 * tabs else None
+
+
+def _as(style: str, line: str) -> str:
+    bare = line.lstrip(" \t")
+    blank = line[: len(line) - len(bare)]
+    if style == "\t":
+        if "  " not in blank:
+            return line
+        columns = len(blank.expandtabs(4))
+        return "\t" * (columns // 4) + " " * (columns % 4) + bare
+    return blank.replace("\t", style) + bare
+
+
+def trim_lines(text: str, draft: Draft) -> str:
+    """No white space at the ends of lines, except where the cursor's line goes on."""
+    lines = text.split("\n")
+    if draft.language == "markdown":  # two spaces are a line break there
+        return text
+    last = lines[-1] if draft.tail.strip() else lines[-1].rstrip()
+    return "\n".join([line.rstrip() for line in lines[:-1]] + [last])
+
+
+def drop_blank(text: str, draft: Draft) -> str:
+    """Nothing but white space is no completion."""
+    del draft
+    return text if text.strip() else ""
+
+
+STEPS: tuple[Step, ...] = (
+    unify_newlines,
+    drop_control,
+    drop_fence,
+    drop_placeholder,
+    drop_loop,
+    drop_repeated,
+    reindent,
+    trim_lines,
+    drop_blank,
+)
+
+
+def apply(text: str, before: str, after: str, language: str = "") -> str:
+    """Take ``text`` through ``STEPS``; an empty string means that there is nothing to show."""
+    draft = Draft(before, after, language)
+    for step in STEPS:
+        if not text:
+            break
+        text = step(text, draft)
+    return text

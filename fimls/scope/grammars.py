@@ -1,0 +1,113 @@
+"""The choice of grammars, in one place, and what the watcher asks of a parse.
+
+Official ``tree-sitter-<language>`` wheels carry the compiled grammar: nothing
+is downloaded at run time. A grammar is loaded when it is first asked for
+(0.5 to 20 ms). Where one is missing or does not load, the answer is ``None`` and
+the watcher goes by the scanner and the layout alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+from tree_sitter import Language, Parser, Point, Query, QueryCursor, Tree
+
+log = logging.getLogger(__name__)
+
+# Language: (module of the wheel, function that returns the grammar).
+WHEELS: dict[str, tuple[str, str]] = {
+    "python": ("tree_sitter_python", "language"),
+    "javascript": ("tree_sitter_javascript", "language"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+    "go": ("tree_sitter_go", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "c": ("tree_sitter_c", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "csharp": ("tree_sitter_c_sharp", "language"),
+    "kotlin": ("tree_sitter_kotlin", "language"),
+    "ruby": ("tree_sitter_ruby", "language"),
+    "php": ("tree_sitter_php", "language_php"),
+    "swift": ("tree_sitter_swift", "language"),
+    "scala": ("tree_sitter_scala", "language"),
+    "lua": ("tree_sitter_lua", "language"),
+    "bash": ("tree_sitter_bash", "language"),
+    "html": ("tree_sitter_html", "language"),
+    "css": ("tree_sitter_css", "language"),
+    "json": ("tree_sitter_json", "language"),
+    "yaml": ("tree_sitter_yaml", "language"),
+    "toml": ("tree_sitter_toml", "language"),
+    "sql": ("tree_sitter_sql", "language"),
+    "markdown": ("tree_sitter_markdown", "language"),
+}
+
+# A parser that takes longer is stuck, or the text is no text: 64 kB parse in 5 to 20 ms.
+T_MAX_PARSE_MS = 100
+_CHUNK = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """A loaded grammar and its queries. Texts are ASCII: a byte is a character."""
+
+    name: str
+    language: Language
+    leaves: Query | None
+
+    def parse(self, text: str, t_max_ms: float = T_MAX_PARSE_MS) -> Tree | None:
+        """The tree of ``text``, ``None`` when the parser does not come to an end in time."""
+        source = text.encode("ascii", "replace")
+        deadline = time.perf_counter() + t_max_ms / 1000
+
+        def read(offset: int, _point: Point) -> bytes:
+            return source[offset : offset + _CHUNK]
+
+        def is_over(_offset: int, _has_error: bool) -> bool:  # noqa: FBT001 (tree-sitter's signature)
+            return time.perf_counter() > deadline  # true: give up
+
+        try:
+            return Parser(self.language).parse(read, progress_callback=is_over)
+        except (ValueError, RuntimeError):
+            return None
+
+    def n_errors(self, text: str) -> int | None:
+        """How many ERROR and MISSING nodes the tree of ``text`` has."""
+        tree = self.parse(text)
+        if tree is None:
+            return None
+        if not tree.root_node.has_error:
+            return 0
+        return sum(len(nodes) for nodes in QueryCursor(_faults(self)).captures(tree.root_node).values())
+
+
+@lru_cache(maxsize=64)
+def _faults(grammar: Grammar) -> Query:
+    return Query(grammar.language, "(ERROR) @error (MISSING) @missing")
+
+
+@lru_cache(maxsize=64)
+def load(name: str) -> Grammar | None:
+    """The grammar of a language, or ``None``: not ours, not installed, or not loadable."""
+    if name not in WHEELS:
+        return None
+    module, function = WHEELS[name]
+    try:
+        pointer: Callable[[], object] = getattr(importlib.import_module(module), function)
+        language = Language(pointer())
+        leaves = _query(language, name)
+    except Exception as error:  # noqa: BLE001 (a grammar is foreign code: whatever it raises)
+        log.warning("grammar for %s does not load, going by brackets and layout: %s", name, error)
+        return None
+    return Grammar(name, language, leaves)
+
+
+def _query(language: Language, name: str) -> Query | None:
+    source = resources.files("fimls.scope").joinpath("queries", f"{name}.scm")
+    return Query(language, source.read_text(encoding="utf-8")) if source.is_file() else None

@@ -1,0 +1,287 @@
+"""What the watcher knows of each language: data, one entry per language.
+
+Adding one is an entry here, a grammar in ``grammars.py`` and a file of cases;
+``docs/languages.md`` walks through it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+# Words that carry on a statement although they begin a line.
+_C_GOES_ON = ("else", "catch", "finally", "while")
+_C_CONTAINER = r"\b(class|struct|interface|enum|union|namespace|extern)\b(?!.*\)\s*(const|noexcept)?$)"
+_C_STRINGS = ('"', "'")
+_BLOCK = (("/*", "*/"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How a language writes comments, strings and blocks.
+
+    ``indented``: blocks are told by indentation alone. ``ends``: words that close a block
+    at the indentation of its header (Ruby's ``end``). ``definition``: a pattern for the
+    first words of a definition; ``container``: for the header of something that holds
+    members. ``goes_on``: words and marks that continue a statement at the start of a line.
+    ``long_strings``: pairs of delimiters whose text may span lines.
+    """
+
+    name: str
+    extensions: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()  # LSP language ids other than the name
+    line_comments: tuple[str, ...] = ("//",)
+    block_comments: tuple[tuple[str, str], ...] = _BLOCK
+    strings: tuple[str, ...] = _C_STRINGS
+    long_strings: tuple[tuple[str, str], ...] = ()
+    chars: bool = False  # ' begins a one-character literal, or nothing at all
+    regexes: bool = False  # /…/ may be a literal
+    tags: bool = False  # <name>…</name> nest
+    indented: bool = False
+    semicolons: bool = False  # statements end with ;
+    ends: tuple[str, ...] = ()
+    definition: str = ""
+    container: str = ""
+    goes_on: tuple[str, ...] = _C_GOES_ON
+    prose: bool = False  # paragraphs, not statements
+    before_parse: str = ""  # what the grammar needs ahead of a fragment
+    definitions_end: str = ""  # pattern of the line that starts a new top-level part
+
+
+LANGUAGES: tuple[Language, ...] = (
+    Language(
+        "python",
+        (".py", ".pyi", ".pyw"),
+        line_comments=("#",),
+        block_comments=(),
+        long_strings=(('"""', '"""'), ("'''", "'''")),
+        indented=True,
+        definition=r"(async\s+)?def\b|class\b|@",
+        container=r"class\b",
+        goes_on=("else", "elif", "except", "finally", "case"),
+    ),
+    Language(
+        "javascript",
+        (".js", ".mjs", ".cjs", ".jsx"),
+        ("javascriptreact", "jsx"),
+        long_strings=(("`", "`"),),
+        regexes=True,
+        tags=True,
+        semicolons=True,
+        container=r"\bclass\b",
+    ),
+    Language(
+        "typescript",
+        (".ts", ".mts", ".cts"),
+        long_strings=(("`", "`"),),
+        regexes=True,
+        semicolons=True,
+        container=r"\b(class|interface|enum|namespace|module)\b",
+    ),
+    Language(
+        "tsx",
+        (".tsx",),
+        ("typescriptreact",),
+        long_strings=(("`", "`"),),
+        regexes=True,
+        tags=True,
+        semicolons=True,
+        container=r"\b(class|interface|enum|namespace|module)\b",
+    ),
+    Language("go", (".go",), long_strings=(("`", "`"),), container=r"\b(struct|interface)\s*$"),
+    Language(
+        "rust",
+        (".rs",),
+        strings=(),
+        long_strings=(('r##"', '"##'), ('r#"', '"#'), ('"', '"')),
+        chars=True,
+        semicolons=True,
+        container=r"^\s*(pub\b.*|unsafe\s+)?\b(struct|enum|trait|impl|mod|union|extern)\b",
+    ),
+    Language("c", (".c", ".h"), semicolons=True, container=_C_CONTAINER),
+    Language(
+        "cpp",
+        (".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".ipp", ".cu", ".cuh"),
+        ("c++", "cuda-cpp"),
+        long_strings=(('R"(', ')"'),),
+        semicolons=True,
+        container=_C_CONTAINER,
+    ),
+    Language(
+        "java",
+        (".java",),
+        long_strings=(('"""', '"""'),),
+        semicolons=True,
+        container=r"\b(class|interface|enum|record|@interface)\b",
+    ),
+    Language(
+        "csharp",
+        (".cs",),
+        ("c#",),
+        long_strings=(('"""', '"""'), ('@"', '"')),
+        semicolons=True,
+        container=r"\b(class|interface|enum|record|struct|namespace)\b",
+    ),
+    Language(
+        "kotlin",
+        (".kt", ".kts"),
+        long_strings=(('"""', '"""'),),
+        container=r"\b(class|interface|object)\b",
+    ),
+    Language(
+        "scala",
+        (".scala", ".sc", ".sbt"),
+        long_strings=(('"""', '"""'),),
+        container=r"\b(class|trait|object|package)\b",
+        goes_on=(*_C_GOES_ON, "yield", "extends", "with", "match"),
+    ),
+    Language(
+        "swift",
+        (".swift",),
+        strings=('"',),
+        long_strings=(('"""', '"""'),),
+        container=r"\b(class|struct|enum|extension|protocol|actor)\b",
+    ),
+    Language(
+        "php",
+        (".php", ".phtml"),
+        line_comments=("//", "#"),
+        long_strings=(),
+        semicolons=True,
+        container=r"\b(class|interface|trait|enum|namespace)\b",
+        goes_on=(*_C_GOES_ON, "elseif"),
+        before_parse="<?php ",
+    ),
+    Language(
+        "ruby",
+        (".rb", ".rake", ".gemspec"),
+        line_comments=("#",),
+        block_comments=(),
+        indented=True,
+        ends=("end",),
+        definition=r"(def|class|module|describe|context|it)\b",
+        container=r"(class|module|describe|context)\b",
+        goes_on=("else", "elsif", "when", "in", "rescue", "ensure"),
+    ),
+    Language(
+        "lua",
+        (".lua",),
+        line_comments=("--",),
+        block_comments=(("--[[", "]]"),),
+        long_strings=(("[[", "]]"),),
+        indented=True,
+        ends=("end", "until"),
+        definition=r"(local\s+)?function\b|[\w.:]+\s*=\s*function\b",
+        goes_on=("else", "elseif"),
+    ),
+    Language(
+        "bash",
+        (".sh", ".bash", ".zsh", ".bats", ".ksh"),
+        ("shellscript", "sh", "zsh", "shell"),
+        line_comments=("#",),
+        block_comments=(),
+        strings=(),
+        long_strings=(('"', '"'), ("'", "'")),
+        indented=True,
+        ends=("fi", "done", "esac", "}"),
+        definition=r"(function\s+)?[\w:-]+\s*\(\)|function\b",
+        goes_on=("else", "elif", "then", "do", "{"),
+    ),
+    Language(
+        "html",
+        (".html", ".htm", ".xhtml", ".vue", ".svelte"),
+        ("vue", "svelte"),
+        line_comments=(),
+        block_comments=(("<!--", "-->"),),
+        strings=(),
+        tags=True,
+        goes_on=(),
+    ),
+    Language(
+        "css",
+        (".css", ".scss", ".less"),
+        ("scss", "less"),
+        line_comments=(),
+        semicolons=True,
+        container=r"@(media|supports|layer|container|keyframes)\b",
+        goes_on=(),
+    ),
+    Language("json", (".json", ".jsonc", ".ipynb"), ("jsonc",), strings=('"',), goes_on=()),
+    Language(
+        "yaml",
+        (".yaml", ".yml"),
+        line_comments=("#",),
+        block_comments=(),
+        indented=True,
+        goes_on=(),
+    ),
+    Language(
+        "toml",
+        (".toml",),
+        line_comments=("#",),
+        block_comments=(),
+        long_strings=(('"""', '"""'), ("'''", "'''")),
+        definition=r"\[",
+        goes_on=(),
+    ),
+    Language("sql", (".sql",), line_comments=("--",), semicolons=True, goes_on=()),
+    Language(
+        "markdown",
+        (".md", ".markdown", ".mdx", ".qmd"),
+        line_comments=(),
+        block_comments=(("<!--", "-->"),),
+        strings=(),
+        long_strings=(),
+        prose=True,
+        goes_on=(),
+    ),
+    Language("text", (".txt", ".rst", ".tex"), ("plaintext",), (), (), (), prose=True, goes_on=()),
+)
+
+# Neither language nor extension is known: brackets of any kind, quotes, common comments.
+GENERIC = Language("", line_comments=("//",), goes_on=("else", "elif", "catch", "finally"))
+# The same, for code that seems to be written without braces.
+GENERIC_INDENTED = Language(
+    "", line_comments=("#",), block_comments=(), indented=True, ends=("end",),
+    definition=r"(async\s+)?(def|defp|fun|function|func|fn|proc|sub|class|module)\b",
+    goes_on=("else", "elif", "elsif", "except", "rescue", "finally", "catch", "when"),
+)
+
+_BY_ID = {
+    key: language
+    for language in LANGUAGES
+    for key in (language.name, *language.ids)
+}
+_BY_EXTENSION = {
+    extension: language for language in LANGUAGES for extension in language.extensions
+}
+# Files that are told by their whole name.
+_BY_FILE = {"makefile": GENERIC_INDENTED, "dockerfile": GENERIC_INDENTED, ".bashrc": _BY_ID["bash"]}
+
+_BRACES = re.compile(r"[{};]\s*$", re.MULTILINE)
+
+
+def language_of(path: str, language_id: str = "") -> str:
+    """The name of the language of a file: the client's id where we know it, else its name's.
+
+    An unknown id is passed on as it is, so that the answer still says what was asked.
+    """
+    by_id = _BY_ID.get(language_id.lower())
+    name = PurePath(path).name.lower() if path else ""
+    by_name = _BY_FILE.get(name) or _BY_EXTENSION.get(PurePath(name).suffix)
+    # Some clients call every dialect by one id: .tsx opened as "typescript".
+    if by_id and by_name and by_name.name == "tsx" and by_id.name == "typescript":
+        return by_name.name
+    known = by_id or by_name
+    return known.name if known and known.name else language_id.lower()
+
+
+def lookup(name: str, before: str = "", after: str = "") -> Language:
+    """The entry of a language; for an unknown one, the generic entry that fits its text."""
+    known = _BY_ID.get(name.lower())
+    if known:
+        return known
+    text = before[-4000:] + "\n" + after[:4000]
+    lines = sum(1 for line in text.splitlines() if line.strip())
+    return GENERIC if len(_BRACES.findall(text)) * 8 >= lines else GENERIC_INDENTED

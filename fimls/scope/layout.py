@@ -1,0 +1,141 @@
+"""What indentation and the first words of lines say about where the cursor is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fimls.scope.languages import Language
+from fimls.scope.site import Site, width
+
+# Lines above the cursor that are looked at for the enclosing definition.
+_MOST_LINES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """A line indented less than ``indent`` is outside; ``member``: one definition belongs here."""
+
+    indent: int
+    member: bool
+    in_definition: bool
+
+
+def floor_of(site: Site, first: int | None) -> Floor:
+    """The floor for a cursor whose first generated line is indented by ``first`` columns.
+
+    It lies one column right of the enclosing definition; outside definitions, of the
+    outermost block. An empty line at column 0 may belong to the definition above or to the
+    top level: there the first generated line decides.
+    """
+    language = site.language
+    level = _level(site) if first is None else max(_level(site), first)
+    indent, header = level, ""
+    block = None
+    for line in _lines_above(site):
+        bare = line.strip()
+        at = width(line)
+        if not bare or at >= indent or bare[0] in ")]}" or _is_comment(bare, language):
+            continue
+        indent = at
+        if language.definition and re.match(language.definition, bare) and bare[0] != "@":
+            header = bare
+            break
+        if _goes_on(bare, language):
+            continue  # an else belongs to the if above it
+        block = at
+    if header:
+        member = bool(language.container) and re.match(language.container, header) is not None
+        return Floor(indent + 1, member, in_definition=True)
+    if block is not None:
+        return Floor(block + 1, member=False, in_definition=False)
+    return Floor(0, member=True, in_definition=False)
+
+
+def _level(site: Site) -> int:
+    """How deep the cursor is, by the white space before it and the lines around it."""
+    if not site.is_fresh:
+        return width(site.head)
+    if site.head:
+        return width(site.head)
+    last = next((line for line in _lines_above(site) if line.strip()), "")
+    level = 0
+    if last and opens_block(last, site.language) and site.before.endswith(last + "\n"):
+        level = width(last) + 1
+    if site.ahead and not site.ahead[0].text.startswith(("@", "def ", "class ")):
+        level = max(level, site.ahead[0].indent)
+    return level
+
+
+def _lines_above(site: Site) -> list[str]:
+    """The lines before the cursor's, nearest first."""
+    text = site.before[: len(site.before) - len(site.head)]
+    return text.splitlines()[: -_MOST_LINES - 1 : -1]
+
+
+def opens_block(line: str, language: Language) -> bool:
+    """Whether a line is the header of an indented block that starts on the next line."""
+    bare = strip_comment(line, language).rstrip()
+    if language.ends:
+        return bool(re.search(r"\b(do|then|else)(\s*\|[^|]*\|)?$", bare)) or bool(
+            re.match(r"(def|class|module|if|unless|while|until|for|case|begin|function)\b", bare.strip())
+        )
+    return bare.endswith((":", "->", "=>") if language.name != "yaml" else (":", "|", ">", "-"))
+
+
+def strip_comment(line: str, language: Language) -> str:
+    """A line without its comment, if a comment marker stands after white space."""
+    for marker in language.line_comments:
+        found = re.search(rf"(^|\s){re.escape(marker)}", line)
+        if found and line.count('"', 0, found.start()) % 2 == 0:
+            line = line[: found.start()]
+    return line
+
+
+def _is_comment(bare: str, language: Language) -> bool:
+    return bool(language.line_comments) and bare.startswith(language.line_comments)
+
+
+def _goes_on(bare: str, language: Language) -> bool:
+    return first_word(bare) in language.goes_on
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+def first_word(bare: str) -> str:
+    found = _WORD.match(bare)
+    return found.group() if found else ""
+
+
+# Marks that carry on the statement of the line above, wherever lines end statements.
+_GOES_ON_MARK = re.compile(r"\.[A-Za-z_(]|\.\.|\?[.:]|&&|\|\||\|>|[+*/%^=<>?:,)\]{|]|->|=>|::|- |-$")
+# A line that ends so is not the end of a statement.
+_UNFINISHED = re.compile(
+    r"([-+*/%^=<>&|,.?:(\[{\\]|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
+)
+
+
+def begins_as_continuation(bare: str, language: Language) -> bool:
+    """Whether a line cannot begin a statement of its own."""
+    if first_word(bare) in language.goes_on:
+        return True
+    if language.indented and not language.ends:
+        return False
+    return bool(_GOES_ON_MARK.match(bare)) and not bare.startswith(
+        (*language.line_comments, "/*", "::", "<")
+    )
+
+
+def is_unfinished(line: str, language: Language) -> bool:
+    """Whether the statement goes on on the next line, going by the end of this one."""
+    bare = strip_comment(line, language).rstrip()
+    if bare.endswith(("++", "--")):
+        return False
+    found = _UNFINISHED.search(bare)
+    if not found:
+        return False
+    mark = found.group()
+    if language.indented and not language.ends:
+        return mark in {"\\", ":", "=", ","}
+    return mark not in {":"} or language.name not in {"c", "cpp", "go", "java", "csharp"}

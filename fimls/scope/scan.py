@@ -1,0 +1,224 @@
+"""A scanner for text that is still being written.
+
+Grammars need finished text; the end of a generation is not. The scanner knows
+only comments, strings and brackets, never looks further than the token it is
+in, and takes text piece by piece: what it reports for a text does not depend
+on how the text was cut into pieces. Linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+
+from fimls.scope.languages import Language
+
+OPENERS = {"(": ")", "[": "]", "{": "}"}
+CLOSERS = {closer: opener for opener, closer in OPENERS.items()}
+# HTML elements without an end tag.
+_VOID = frozenset(
+    "area base br col embed hr img input link meta param source track wbr !doctype".split()
+)
+
+
+class Kind(Enum):
+    """What the scanner reports."""
+
+    OPEN = "open"  # an opening bracket or tag
+    CLOSE = "close"  # a closing bracket or tag
+    NEWLINE = "newline"  # outside strings and comments that span lines
+    SEMICOLON = "semicolon"
+    OPAQUE = "opaque"  # a string or comment that may span lines begins
+    CLEAR = "clear"  # it has ended
+    LITERAL = "literal"  # a token of no interest: it only had to be passed over whole
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something at ``start``; ``name`` is the bracket, ``<tag``, or the delimiter."""
+
+    kind: Kind
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A string or comment that is open: how it ends."""
+
+    closer: str
+    start: int
+    is_comment: bool
+    one_line: bool
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return _closer_pattern(self.closer, self.one_line, self.is_comment)
+
+
+@lru_cache(maxsize=64)
+def _closer_pattern(closer: str, one_line: bool, is_comment: bool) -> re.Pattern[str]:
+    if closer == "\n":
+        return re.compile(r"\n")
+    if is_comment:
+        return re.compile(re.escape(closer))
+    stop = r"|\n" if one_line else ""
+    return re.compile(rf"\\(?:.|\n)|{re.escape(closer)}{stop}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Syntax:
+    """The patterns of one language."""
+
+    token: re.Pattern[str]
+    delimiters: tuple[str, ...]
+    opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
+
+
+@lru_cache(maxsize=64)
+def _syntax(language: Language) -> _Syntax:
+    opaque: dict[str, tuple[str, bool, bool]] = {}
+    for marker in language.line_comments:
+        opaque[marker] = ("\n", True, True)
+    for opener, closer in language.block_comments:
+        opaque[opener] = (closer, True, False)
+    for opener, closer in language.long_strings:
+        opaque[opener] = (closer, False, False)
+    for quote in language.strings:
+        opaque.setdefault(quote, (quote, False, True))
+    openers = sorted(opaque, key=len, reverse=True)
+    parts = [f"(?P<opaque>{'|'.join(_opener(o) for o in openers)})"] if openers else []
+    if language.chars:
+        parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')")
+    if language.regexes:
+        parts.append(
+            r"(?P<regex>(?:(?<=[(,=:\[!&|?{};+\n])|(?<=[(,=:\[!&|?{};+] )|(?<=return ))"
+            r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/)"
+        )
+    if language.tags:
+        parts.append(r"(?P<tag>(?<![\w)\]])</?(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>)))")
+    parts.append(r"(?P<bracket>[()\[\]{}])|(?P<newline>\n)|(?P<semicolon>;)")
+    delimiters = tuple(o for o in openers if len(o) > 1)
+    return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
+
+
+def _opener(opener: str) -> str:
+    escaped = re.escape(opener)
+    # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
+    return rf"(?<![\w$&{{\\]){escaped}" if opener == "#" else escaped
+
+
+_TAG_END = re.compile(r"\"[^\"]*\"|'[^']*'|=>|\{[^{}]*\}|/?>")
+# More than that is no tag; and each new piece has to look through it again.
+_LONGEST_TAG = 600
+
+
+@dataclass(slots=True)
+class Scanner:
+    """Feed it text; it yields marks, each once, as soon as it is certain."""
+
+    language: Language
+    text: str = ""
+    position: int = 0
+    opaque: Opaque | None = None
+    _resume: int = 0
+    _syntax: _Syntax = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._syntax = _syntax(self.language)
+
+    def marks(self, *, final: bool = False) -> Iterator[Mark]:
+        """What can be said of ``text`` from ``position`` on; the rest waits for more text."""
+        while self.position < len(self.text):
+            step = self._in_opaque if self.opaque else self._in_code
+            mark = step(final=final)
+            if mark is None:
+                return
+            if mark.kind is not Kind.LITERAL:
+                yield mark
+
+    def _in_opaque(self, *, final: bool) -> Mark | None:
+        opaque = self.opaque
+        assert opaque is not None
+        start = max(self.position, self._resume)
+        for found in opaque.pattern.finditer(self.text, start):
+            if found.group().startswith("\\") and opaque.closer != "\\":
+                continue
+            self.opaque = None
+            self.position = self._resume = found.end()
+            if found.group() == "\n":
+                return Mark(Kind.NEWLINE, found.start(), found.end(), "\n")
+            return Mark(Kind.CLEAR, found.start(), found.end(), opaque.closer)
+        # A backslash or half a delimiter at the end is looked at again with more text.
+        self._resume = max(start, len(self.text) - len(opaque.closer) - 1)
+        while self._resume > start and self.text[self._resume - 1] == "\\":
+            self._resume -= 1
+        return None
+
+    def _in_code(self, *, final: bool) -> Mark | None:
+        text = self.text
+        found = self._syntax.token.search(text, max(self.position, self._resume))
+        if found is None or (not final and self._is_half(found.start())):
+            self._resume = max(self.position, self._first_half())
+            return None
+        self.position = self._resume = found.end()
+        start, end, kind = found.start(), found.end(), found.lastgroup
+        name = found.group()
+        if kind == "opaque":
+            closer, is_comment, one_line = self._syntax.opaque[name]
+            self.opaque = Opaque(closer, start, is_comment, one_line)
+            return Mark(Kind.OPAQUE, start, end, name)
+        if kind == "newline":
+            return Mark(Kind.NEWLINE, start, end, name)
+        if kind == "bracket":
+            return Mark(Kind.OPEN if name in OPENERS else Kind.CLOSE, start, end, name)
+        if kind == "semicolon":
+            return Mark(Kind.SEMICOLON, start, end, ";")
+        if kind == "tag":
+            return self._tag(name, start, end, final=final)
+        return Mark(Kind.LITERAL, start, end, name)
+
+    def _is_half(self, start: int) -> bool:
+        """Whether the text ends in what may become a longer delimiter than was found."""
+        rest = self.text[start : start + 8]
+        return start + len(rest) == len(self.text) and any(
+            delimiter != rest and delimiter.startswith(rest) for delimiter in self._syntax.delimiters
+        )
+
+    def _first_half(self) -> int:
+        """Where the last few characters may begin a delimiter."""
+        longest = max((len(d) for d in self._syntax.delimiters), default=1)
+        # A regex literal or a tag is found only when whole: look again from its line's start.
+        if self.language.regexes or self.language.tags or self.language.chars:
+            line = self.text.rfind("\n", self.position) + 1
+            return max(line, len(self.text) - 200)
+        return max(self.position, len(self.text) - longest)
+
+    def _tag(self, name: str, start: int, end: int, *, final: bool) -> Mark | None:
+        position = end
+        while True:
+            found = _TAG_END.search(self.text, position)
+            if found is None:
+                if final or len(self.text) - start > _LONGEST_TAG:
+                    return Mark(Kind.LITERAL, start, end, name)
+                self.position = self._resume = start
+                return None
+            if found.group() in {">", "/>"}:
+                break
+            position = found.end()
+        self.position = self._resume = found.end()
+        bare = name.strip("</").lower()
+        if name.startswith("</"):
+            return Mark(Kind.CLOSE, start, found.end(), "<" + bare)
+        if found.group() == "/>" or bare in _VOID:
+            return Mark(Kind.LITERAL, start, found.end(), name)
+        return Mark(Kind.OPEN, start, found.end(), "<" + bare)
+
+
+def matches(opener: str, closer: str) -> bool:
+    """Whether a closing bracket or tag belongs to an opening one."""
+    return OPENERS.get(opener) == closer or (opener == closer and opener.startswith("<"))

@@ -1,0 +1,458 @@
+"""The watcher: reads a generation token by token and says where it ends.
+
+Four witnesses, each cheap, each able to say "go on", "done here", or nothing:
+brackets, layout, siblings (the statement or member that is complete), and the
+suffix. Strong evidence ends the generation. Weak evidence never does: it only
+chooses the cut after strong evidence has shown that the text ran too far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fimls.fim import Cut, StopReason
+from fimls.scope import grades as grading
+from fimls.scope.judge import Judge
+from fimls.scope.layout import (
+    Floor,
+    begins_as_continuation,
+    first_word,
+    floor_of,
+    is_unfinished,
+    opens_block,
+)
+from fimls.scope.loop import find_loop
+from fimls.scope.scan import Kind, Mark, Scanner, matches
+from fimls.scope.site import Bracket, Site, plain, pop, survey, width
+from fimls.scope.suffix import Repetition, meets_tail
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A generated line that begins outside brackets and strings of the generated text."""
+
+    start: int
+    indent: int
+    text: str
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Follows one generation at one cursor. Made by ``watch``."""
+
+    site: Site
+    _text: str = ""
+    _scanner: Scanner = field(init=False)
+    _stack: list[Bracket] = field(init=False)  # open before the cursor
+    _depth: list[Mark] = field(default_factory=list)  # opened by the generated text
+    _repetition: Repetition = field(init=False)
+    _judge: Judge = field(init=False)
+    _floor: Floor | None = None
+    _line_start: int = 0
+    _line_depth: int = 0
+    _awaits_head: bool = True  # the first word of the current line has not been seen
+    _statement_end: int | None = None  # where the cursor's statement ended, if nothing continues it
+    _block: int | None = None  # the statement turned out to have a block, indented deeper than this
+    _member_done: bool = False
+    _was_blank: bool = False
+    _lines: list[_Line] = field(default_factory=list)
+    _weak: list[int] = field(default_factory=list)
+    _cut: Cut | None = None
+
+    def __post_init__(self) -> None:
+        self._scanner = Scanner(self.site.language)
+        if self.site.opaque is not None:
+            self._scanner.opaque = self.site.opaque
+        self._stack = list(self.site.stack)
+        by_indent = self.site.language.indented
+        self._repetition = Repetition(self.site.ahead, by_indent)
+        self._judge = Judge(self.site)
+
+    # -- what the completer calls
+
+    def feed(self, piece: str) -> Cut | None:
+        """Take the next piece of the generation; a ``Cut`` means: decode no further."""
+        if self._cut is not None:
+            return self._cut
+        self._text += plain(piece)
+        self._scanner.text = self._text
+        self._cut = self._advance(final=False)
+        return self._cut
+
+    def finish(self, reason: StopReason) -> Cut:
+        """The generation ended without our doing: the last clean-up."""
+        if self._cut is not None:
+            return self._cut
+        self._cut = self._advance(final=True)
+        if self._cut is None:
+            self._cut = self._clean_up(reason)
+        return self._cut
+
+    def grades(self, text: str) -> tuple[int, ...]:
+        """The lengths at which ``text`` may be offered on its own; the last is all of it."""
+        return grading.grades(text, self.site)
+
+    # -- the scan
+
+    def _advance(self, *, final: bool) -> Cut | None:
+        if self.site.language.prose and self.site.opaque is None:
+            return self._advance_prose(final=final)
+        marks = self._scanner.marks(final=final)
+        while True:
+            if self._awaits_head and self._scanner.opaque is None:
+                seen = self._first_word(final=final)
+                if seen is None:
+                    return None
+                if not seen:  # a decision could not be made yet
+                    return None
+                cut = self._on_head()
+                if cut is not None:
+                    return cut
+            mark = next(marks, None)
+            if mark is None:
+                return None
+            cut = self._on(mark)
+            if cut is not None:
+                return cut
+
+    def _first_word(self, *, final: bool) -> bool | None:
+        """Whether the line's first word stands; ``None``: more text is needed."""
+        start = self._line_start
+        while start < len(self._text) and self._text[start] in " \t":
+            start += 1
+        if start >= len(self._text):
+            return True if final else None
+        word = first_word(self._text[start : start + 64])
+        is_whole = not word or start + len(word) < len(self._text)
+        goes_on = self.site.language.goes_on
+        if not final and not is_whole and any(w.startswith(word) for w in goes_on):
+            return None
+        if not final and not word and start + 1 >= len(self._text) and self._text[start] in "-./:&|?<":
+            return None
+        return True
+
+    def _on(self, mark: Mark) -> Cut | None:
+        if mark.kind is Kind.NEWLINE:
+            return self._on_newline(mark)
+        if mark.kind is Kind.OPEN:
+            self._depth.append(mark)
+        elif mark.kind is Kind.CLOSE:
+            return self._on_closer(mark)
+        elif mark.kind is Kind.SEMICOLON:
+            return self._on_semicolon(mark)
+        elif mark.kind is Kind.CLEAR:
+            return self._on_clear(mark)
+        return None
+
+    # -- brackets
+
+    def _on_closer(self, mark: Mark) -> Cut | None:
+        for index in range(len(self._depth) - 1, -1, -1):
+            if matches(self._depth[index].name, mark.name):
+                del self._depth[index:]
+                return self._on_own_block_closed(mark)
+        if not self._stack:
+            return self._stop(mark.start, StopReason.SCOPE)
+        top = self._stack[-1]
+        if top.owed or not any(matches(b.name, mark.name) and not b.owed for b in self._stack):
+            reason = StopReason.SUFFIX if top.owed else StopReason.SCOPE
+            return self._stop(mark.start, reason, seen=mark.end)
+        self._depth.clear()
+        closed = pop(self._stack, mark.name)
+        if closed is not None and not any(not b.owed for b in self._stack) and closed.name == "{":
+            self._statement_end = mark.end
+        return None
+
+    def _on_own_block_closed(self, mark: Mark) -> Cut | None:
+        """A block that the generated text had opened is closed: a member may be complete."""
+        if mark.name == "}" and not self._depth and self._holds_members():
+            self._member_done = True
+        return None
+
+    def _holds_members(self) -> bool:
+        """Whether the cursor is at the top level or in a class body."""
+        if self.site.language.indented:
+            return self._floor is not None and self._floor.member
+        if not self._stack:
+            return self.site.is_fresh
+        inner = self._stack[-1]
+        return (
+            self.site.is_fresh
+            and inner.name == "{"
+            and self._judge.is_container(inner.header)
+        )
+
+    def _on_semicolon(self, mark: Mark) -> Cut | None:
+        if self._depth or not self._in_statement():
+            return None
+        if not self.site.language.semicolons or self.site.tail.strip():
+            return None
+        return self._stop_if_sound(mark.end)
+
+    def _on_clear(self, mark: Mark) -> Cut | None:
+        opaque = self.site.opaque
+        if opaque is None or mark.start < 0 or self._lines or self._depth:
+            return None
+        if self.site.opaque_owed and self._first_clear():
+            return self._stop(mark.start, StopReason.SUFFIX, seen=mark.end)
+        return None
+
+    def _first_clear(self) -> bool:
+        done, self._member_done = self._member_done, self._member_done
+        return not done
+
+    # -- lines
+
+    def _on_newline(self, mark: Mark) -> Cut | None:
+        start, end = self._line_start, mark.start
+        line = self._text[start:end]
+        is_first = start == 0
+        cut = self._on_line(line, start, end, is_first=is_first)
+        self._line_start = mark.end
+        self._line_depth = len(self._depth)
+        self._awaits_head = True
+        return cut
+
+    def _on_line(self, line: str, start: int, end: int, *, is_first: bool) -> Cut | None:
+        site = self.site
+        if is_first and site.tail.strip() and not site.is_fresh:
+            cut = self._on_end_of_first_line(line, end)
+            if cut is not None:
+                return cut
+        if is_first and site.opaque is not None and site.opaque.one_line:
+            return self._stop(end, StopReason.SCOPE)
+        loop = find_loop(self._text[:end])
+        if loop is not None:
+            return self._stop(loop, StopReason.LOOP)
+        if not line.strip():
+            self._was_blank = True
+            return None
+        if self._line_depth == 0 and (site.is_fresh or not is_first):
+            at = width(site.head + line) if is_first else width(line)
+            repeated = self._repetition.line(line.strip(), at, start)
+            if repeated is not None:
+                return self._stop(repeated, StopReason.SUFFIX, seen=end)
+            weak = self._repetition.run_from_first()
+            if weak is not None and weak not in self._weak:
+                self._weak.append(weak)
+            self._lines.append(_Line(start, at, line.strip()))
+        if self._depth:
+            return None
+        return self._on_whole_line(line, end)
+
+    def _on_end_of_first_line(self, line: str, end: int) -> Cut | None:
+        """The rest of the cursor's line is still to come: the text has to fit before it."""
+        met = meets_tail(line, self.site)
+        if met is not None and not self._depth:
+            return self._stop(met, StopReason.SUFFIX, seen=end)
+        inner = self._stack[-1] if self._stack else None
+        closes = inner is not None and matches(inner.name, self.site.tail.strip()[0])
+        if self._depth or closes:
+            return None
+        return self._stop(end, StopReason.SCOPE)
+
+    def _in_statement(self) -> bool:
+        """Whether the rest of a statement is asked for, and everything it opened is closed."""
+        return (
+            not self.site.is_fresh or bool(self.site.stack and not self.site.stack[-1].owed)
+        ) and not any(not b.owed for b in self._stack)
+
+    def _on_whole_line(self, line: str, end: int) -> Cut | None:
+        """A line ended outside brackets: is it the end of the cursor's statement?"""
+        if not self._in_statement() or self._statement_end is not None:
+            return None
+        site = self.site
+        whole = site.head + line if self._line_start == 0 else line
+        if self._block is None and site.language.indented and opens_block(whole, site.language):
+            self._block = width(site.head)
+            return None
+        if self._block is not None or is_unfinished(whole, site.language):
+            return None
+        self._statement_end = end
+        if site.language.indented and not site.language.ends:
+            return self._stop_if_sound(end)
+        return None
+
+    def _on_head(self) -> Cut | None:
+        """The first word of a line stands: does the line still belong to the scope?"""
+        self._awaits_head = False
+        start = self._line_start
+        rest = self._text[start:].lstrip(" \t")
+        if not rest or rest[0] == "\n":
+            self._awaits_head = rest[:1] == "\n" and False
+            return None
+        if rest.startswith("```"):
+            return self._stop(start, StopReason.SCOPE) if start else self._stop(0, StopReason.SCOPE)
+        at = len(self._text) - start - len(rest)
+        at = width(self._text, start) + (self.site.indent if start == 0 and self.site.is_fresh else 0)
+        bare = rest.partition("\n")[0]
+        if self._depth:
+            return None
+        if self._statement_end is not None:
+            if not begins_as_continuation(bare, self.site.language):
+                end, self._statement_end = self._statement_end, None
+                cut = self._stop_if_sound(end)
+                if cut is not None:
+                    return cut
+            self._statement_end = None
+        if self._block is not None and at <= self._block and start > 0:
+            if first_word(bare) not in self.site.language.goes_on:
+                return self._stop(start, StopReason.SCOPE)
+            return None
+        if self.site.is_fresh or start > 0:
+            return self._on_layout(at, bare, start)
+        return None
+
+    def _on_layout(self, at: int, bare: str, start: int) -> Cut | None:
+        language = self.site.language
+        if self._floor is None:
+            self._floor = floor_of(self.site, at if self.site.is_fresh else None)
+        floor = self._floor
+        if language.indented and at < floor.indent:
+            if self._closes_own_header(at, bare, floor):
+                return None
+            return self._stop(start, StopReason.SCOPE)
+        if not self._lines or not self._holds_members():
+            if self._holds_members() and self._is_definition(bare):
+                self._member_done = True
+            return None
+        return self._on_member(at, bare, start)
+
+    def _closes_own_header(self, at: int, bare: str, floor: Floor) -> bool:
+        """A word like ``end`` that closes the enclosing block, and nobody else does."""
+        language = self.site.language
+        return False and bool(language.ends) and at == floor.indent - 1 and bool(bare)
+
+    def _on_member(self, at: int, bare: str, start: int) -> Cut | None:
+        """At the top level or between methods: one definition, or one paragraph."""
+        level = min(line.indent for line in self._lines)
+        if at > level:
+            return None
+        if self._is_definition(bare) and self._lines[-1].text[:1] != "@":
+            if self._member_done or not self._only_comments():
+                return self._stop(start, StopReason.SCOPE)
+            self._member_done = True
+            return None
+        if self._member_done and self._lines[-1].text[:1] != "@":
+            return self._stop(start, StopReason.SCOPE)
+        if self._was_blank and not self._only_comments() and not bare.startswith(("import", "from")):
+            return self._stop(start, StopReason.SCOPE)
+        return None
+
+    def _only_comments(self) -> bool:
+        language = self.site.language
+        return all(
+            line.text.startswith((*language.line_comments, "/*", "*", "@", "#"))
+            for line in self._lines
+        )
+
+    def _is_definition(self, bare: str) -> bool:
+        return self._judge.is_definition(bare)
+
+    def _advance_prose(self, *, final: bool) -> Cut | None:
+        """Prose: the paragraph ends at a blank line, at a fence, at what follows."""
+        end = self._text.find("\n\n", 1)
+        if end > 0 and self._text[:end].strip():
+            return self._stop(end, StopReason.SCOPE)
+        return None
+
+    # -- the end
+
+    def _stop_if_sound(self, at: int) -> Cut | None:
+        """Stop where the statement is complete, unless the text after it needs more."""
+        if not self._judge.is_no_worse(self._text[:at]):
+            return None
+        return self._stop(at, StopReason.SCOPE)
+
+    def _stop(self, at: int, reason: StopReason, *, seen: int | None = None) -> Cut:
+        """Strong evidence: the text has run past ``at``. Weak evidence may say: earlier."""
+        if seen is not None and reason is StopReason.SUFFIX and self._line_start == 0:
+            met = meets_tail(self._text[:seen], self.site) if not self.site.is_fresh else None
+            at = min(at, met) if met is not None else at
+        run = self._repetition.run_to_end()
+        if run is not None and run < at:
+            return Cut(self._trim(run), StopReason.SUFFIX)
+        for weak in self._weak:
+            if 0 < weak < at and self._judge.is_sound(self._text[: self._trim(weak)]):
+                return Cut(self._trim(weak), StopReason.SUFFIX)
+        return Cut(self._trim(at), reason)
+
+    def _trim(self, at: int) -> int:
+        """Without the white space before the cut, but with the line end that the tail needs."""
+        bare = len(self._text[:at].rstrip())
+        if not bare:
+            return 0
+        if not self.site.is_between_lines:
+            # White space between the text and the rest of the line is the text's own.
+            return at if self.site.tail.strip() and "\n" not in self._text[bare:at] else bare
+        newline = self._text.find("\n", bare)
+        if newline < 0:
+            return at
+        end = newline + 1
+        head = self.site.head
+        return end + len(head) if self._text.startswith(head, end) else end
+
+    def _clean_up(self, reason: StopReason) -> Cut:
+        """Ended by an end token, the budget or the clock."""
+        text = self._text
+        if not text.strip():
+            return Cut(0, reason)
+        is_first = self._line_start == 0
+        if is_first and self.site.tail.strip() and not self.site.is_fresh:
+            met = meets_tail(text, self.site)
+            if met is not None:
+                return Cut(self._trim(met), StopReason.SUFFIX)
+        if reason is StopReason.END:
+            return self._at_end_token()
+        return self._at_cap(reason)
+
+    def _at_end_token(self) -> Cut:
+        text = self._text
+        whole = len(text)
+        line = text[self._line_start :]
+        if line.strip() and not self._depth and (self.site.is_fresh or self._line_start):
+            at = width(self.site.head + line) if self._line_start == 0 else width(line)
+            repeated = self._repetition.line(line.strip(), at, self._line_start)
+            if repeated is None:
+                repeated = self._repetition.run_from_first() or self._repetition.run_to_end()
+            if repeated is not None and repeated > 0:
+                shorter = self._trim(repeated)
+                if self._judge.is_no_worse_than(text[:shorter], text):
+                    return Cut(shorter, StopReason.SUFFIX)
+        if self._judge.is_sound(text):
+            return Cut(whole, StopReason.END)
+        best = self._judge.best([text[:end] for end in (whole, *self._boundaries(3))])
+        return Cut(whole if best is None else len(best), StopReason.END)
+
+    def _at_cap(self, reason: StopReason) -> Cut:
+        for weak in self._weak:
+            if weak > 0:
+                return Cut(self._trim(weak), StopReason.SUFFIX)
+        ends = self._boundaries(8)
+        if not ends:
+            return Cut(len(self._text), reason)
+        best = self._judge.best([self._text[:end] for end in ends])
+        return Cut(ends[0] if best is None else len(best), reason)
+
+    def _boundaries(self, most: int) -> list[int]:
+        """The last line ends, the last first."""
+        ends: list[int] = []
+        at = len(self._text)
+        while len(ends) < most and at > 0:
+            at = self._text.rfind("\n", 0, at)
+            if at <= 0:
+                break
+            end = self._trim(at + 1)
+            if end and end not in ends and end < len(self._text):
+                ends.append(end)
+        return ends
+
+
+def watch(before: str, after: str, language: str) -> Watcher:
+    """A watcher for what is generated between ``before`` and ``after``.
+
+    ``language`` is a name from ``language_of``; an unknown one is watched by brackets and
+    indentation. Lengths are counted in characters of the text as it is fed. Line ends are
+    LF; a carriage return counts as white space. Never raises.
+    """
+    return Watcher(survey(before, after, language))
