@@ -5,24 +5,37 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.fimls-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format
+.PHONY: help setup demo test lint format docs
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(STAMP): pyproject.toml
 	@echo "== Installing fimls into $(VENV) (the first time compiles llama.cpp: about 5 minutes on two cores)"
+	@command -v c++ >/dev/null || { echo "llama.cpp needs a C++ compiler; on Debian: apt-get install build-essential, on macOS: xcode-select --install"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "fimls needs Python 3.10 or newer; say which with make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 setup: $(STAMP)  ## install everything into .venv
+
+demo: $(STAMP)  ## fetch the default model and complete three real files in the terminal
+	@echo "== Fetching the default model (491 MB, once)"
+	@$(BIN)/fimls models pull
+	@for place in norm.py:5:5 basket.ts:15:5 stack.go:19:2; do \
+		echo; echo "== fimls complete examples/$$place"; \
+		$(BIN)/fimls complete "examples/$$place" || exit; \
+	done
 
 lint: $(STAMP)  ## types, lint, format, import contracts
 	$(BIN)/mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+docs: $(STAMP)  ## write the generated parts of the documentation
+	$(BIN)/python docs/generate.py
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix .

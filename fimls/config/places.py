@@ -88,10 +88,10 @@ def environment(environ: Mapping[str, str] = os.environ) -> Source:
         section, _, key = variable.removeprefix("FIMLS_").lower().partition("_")
         if variable in names:
             values[names[variable]] = value
-        elif key and section in SECTIONS:
+        elif (key and section in SECTIONS) or difflib.get_close_matches(
+            variable, list(names), 1, 0.85
+        ):
             values[f"{section}.{key}"] = value
-        elif difflib.get_close_matches(variable, list(names), 1, 0.85):
-            values[variable] = value
     return Source(SourceKind.ENVIRONMENT, "environment", values)
 
 

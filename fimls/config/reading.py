@@ -195,13 +195,20 @@ def _contradictions(config: Config) -> Iterable[str]:
 
 
 def _nearest(name: str) -> str:
-    """``; did you mean …?`` for a name that is not in the schema, or nothing."""
+    """``; did you mean …?`` for a name that is not in the schema."""
+    section, _, key = name.partition(".")
     names = list(options())
-    close = difflib.get_close_matches(name, names, 1, 0.6)
-    by_key = {known.rpartition(".")[2]: known for known in names}
-    key = difflib.get_close_matches(name.rpartition(".")[2], list(by_key), 1, 0.75)
-    best = by_key[key[0]] if key else close[0] if close else ""
-    section = name.partition(".")[0]
-    if key and f"{section}.{key[0]}" in names:
-        best = f"{section}.{key[0]}"  # the same key in the section that was meant
+    if not key:
+        near = difflib.get_close_matches(section, [*SECTIONS, "engines"], 1, 0.6)
+        best = f"[{near[0]}]" if near else ""
+    else:
+        # The whole name, else the key in the section that was meant, else in any section.
+        ours = [known for known in names if known.startswith(f"{section}.")]
+        others = {known.partition(".")[2]: known for known in reversed(names)}
+        near = difflib.get_close_matches(name, names, 1, 0.85)
+        near = near or difflib.get_close_matches(key, [k.partition(".")[2] for k in ours], 1, 0.75)
+        near = near or difflib.get_close_matches(key, list(others), 1, 0.75)
+        best = near[0] if near else ""
+        if best and best not in names:
+            best = f"{section}.{best}" if f"{section}.{best}" in names else others[best]
     return f"; did you mean {best}?" if best else '; see "fimls config" for all settings'

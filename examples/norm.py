@@ -1,0 +1,6 @@
+from math import sqrt
+
+
+def norm(x: float, y: float) -> float:
+    
+    return r
