@@ -6,6 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html, less what nobody
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +33,8 @@ def lines(who: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 def documents(who: str, chunks: Iterator[bytes]) -> Iterator[Any]:
     """The JSON documents of a stream, up to ``[DONE]`` or the end of the body."""
     data: list[bytes] = []
-    for line in lines(who, chunks):
+    all_lines = lines(who, chunks)
+    for line in all_lines:
         if line.startswith(b"data:"):
             data.append(line[5:].removeprefix(b" "))
         elif line.startswith(b"error:"):  # llama-server and old TGI, in mid-stream
@@ -40,6 +42,9 @@ def documents(who: str, chunks: Iterator[bytes]) -> Iterator[Any]:
         elif not line and data:
             text, data = b"\n".join(data), []
             if text == b"[DONE]":
+                # The end of the body follows at once; with it the connection is free again.
+                for _ in itertools.islice(all_lines, 4):
+                    pass
                 return
             yield parsed(who, text)
         elif line.startswith(b"{"):  # not a stream after all: one document, or one a line

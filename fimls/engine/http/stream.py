@@ -81,7 +81,11 @@ class HttpStream:
             answer.close()
 
     def _pull(self) -> None:
-        """Take one event from the network."""
+        """Take one event from the network.
+
+        The server's own last event is not the end of its answer: counts may follow, and
+        with the end of the body the connection is free for the next request.
+        """
         try:
             event = next(self._events, None)
             if event is None:
@@ -89,13 +93,10 @@ class HttpStream:
                 return
             self._check(event)
             for piece in self._dialect.read(event, self.usage):
-                if piece.token in self._request.prompt.stops:
+                if piece.token in self._request.prompt.stops or self._take(piece):
                     self.usage.ended = True
-                if self.usage.ended:
-                    break
-                self._take(piece)
-            if self.usage.ended:
-                self._finish()
+                    self._finish()
+                    return
         except Taken:
             self.close()
         except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -108,7 +109,8 @@ class HttpStream:
             self.close()
             raise
 
-    def _take(self, piece: Piece) -> None:
+    def _take(self, piece: Piece) -> bool:
+        """Make a piece ready; whether a stop string ended the text in it."""
         text = piece.text
         if self._healed:
             # A grammar lets nothing else through; a server without one may begin otherwise.
@@ -119,11 +121,10 @@ class HttpStream:
         # A piece held back whole comes later, with the text that decides about it.
         if text or not piece.text:
             self._ready.append(Piece(text, piece.token, piece.logprob))
-        if self._filter.met:
-            self.usage.ended = True
+        return self._filter.met
 
     def _finish(self) -> None:
-        """The last event has been read; its body's few last bytes free the connection."""
+        """Nothing more will be read."""
         rest = self._filter.rest()
         if rest:
             self._ready.append(Piece(rest))
