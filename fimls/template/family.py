@@ -211,18 +211,19 @@ def _forms(table: Table, markers: Mapping[str, str]) -> Forms:
             _check_layout(table, key, parts)
         return parts
 
-    file = table.text("file")
-    commented = file.replace("{prefix}", "{chunks}{prefix}")
+    use_path = table.boolean("use_path")
+    if use_path and not table.text("with_path", ""):
+        raise table.error("use_path", 'needs a form "with_path"')
+    usual = table.text("with_path" if use_path else "file")
+    commented = usual.replace("{prefix}", "{chunks}{prefix}")
     forms = Forms(
         file=form("file", FILE_SLOTS),
         with_path=form("with_path", FILE_SLOTS),
         without_suffix=form("without_suffix", FILE_SLOTS),
         repository=form("repository", REPOSITORY_SLOTS, commented),
         chunk=form("chunk", CHUNK_SLOTS, COMMENTED_CHUNK),
-        use_path=table.boolean("use_path"),
+        use_path=use_path,
     )
-    if forms.use_path and not forms.with_path:
-        raise table.error("use_path", 'needs a form "with_path"')
     table.finish()
     return forms
 

@@ -25,6 +25,8 @@ class TextTemplate(BoundTemplate):
     def __init__(self, template: Template) -> None:
         self.template = template
         self.vocabulary = None
+        # The server's own tokenizer puts SentencePiece's blanks where it is used to.
+        self._layout = replace(template, dummy_space=frozenset())
         self.stop_texts = stop_texts(template)
         spellings = {
             spell(marker).strip()
@@ -37,7 +39,8 @@ class TextTemplate(BoundTemplate):
         """See ``BoundTemplate``.
 
         Of the text before the cursor only the indentation of a line that is blank so
-        far is left to ``Prompt.heal``: the engine drops it from what the server sends.
+        far is left to ``Prompt.heal`` (and the blank that a family's middles begin with):
+        the engine drops it from what the server sends.
         """
         shown = self._without_control_tokens(window)
         before = shown.prefix + shown.typed
@@ -51,7 +54,9 @@ class TextTemplate(BoundTemplate):
             Chunk(self._before_control(chunk.path), self._before_control(chunk.text))
             for chunk in chunks
         ]
-        items = lay_out(self.template, shown, safe_chunks, self._before_control(repository))
+        if not shown.typed and "typed" in self.template.dummy_space:
+            heal = " " + heal
+        items = lay_out(self._layout, shown, safe_chunks, self._before_control(repository))
         segments = [
             Segment(SegmentKind.MARKER, spell(self.template.markers[item.name]))
             if isinstance(item, Marker)
