@@ -30,7 +30,7 @@ def floor_of(site: Site, first: int | None) -> Floor:
     """
     language = site.language
     level = _level(site) if first is None else max(_level(site), first)
-    indent, header = level, ""
+    indent, header, floor = level, "", 0
     block = None
     for line in _lines_above(site):
         bare = line.strip()
@@ -39,17 +39,32 @@ def floor_of(site: Site, first: int | None) -> Floor:
             continue
         indent = at
         if language.definition and re.match(language.definition, bare) and bare[0] != "@":
-            header = bare
-            break
+            if header and _is_container(bare, language):
+                break
+            header, floor = bare, at + 1
+            if _is_container(bare, language) or not _is_unfinished_around(site, at):
+                break
+            continue
         if _goes_on(bare, language):
             continue  # an else belongs to the if above it
         block = at
     if header:
-        member = bool(language.container) and re.match(language.container, header) is not None
-        return Floor(indent + 1, member, in_definition=True)
+        return Floor(floor, _is_container(header, language), in_definition=True)
     if block is not None:
         return Floor(block + 1, member=False, in_definition=False)
     return Floor(0, member=True, in_definition=False)
+
+
+def _is_container(header: str, language: Language) -> bool:
+    return bool(language.container) and re.match(language.container, header) is not None
+
+
+def _is_unfinished_around(site: Site, indent: int) -> bool:
+    """Whether nothing follows at the level of an inner definition: the outer one is unfinished.
+
+    Then what the outer one still lacks belongs to the scope as well.
+    """
+    return indent > 0 and not any(0 < line.indent <= indent for line in site.ahead[:1])
 
 
 def _level(site: Site) -> int:

@@ -95,6 +95,11 @@ class Site:
         return not self.head.strip()
 
     @property
+    def is_first_word(self) -> bool:
+        """The first word of a statement is being typed: it can still become anything."""
+        return re.fullmatch(r"\s*[A-Za-z_]\w*", self.head) is not None
+
+    @property
     def is_between_lines(self) -> bool:
         """The cursor is at the start of a line that has text: whole lines go there."""
         return self.is_fresh and bool(self.tail.strip())

@@ -2,7 +2,8 @@
 
 The generated text ends where it begins to repeat the rest of the cursor's line
 or the lines after it. A whole, telling line is enough; a short or common one
-needs the next line to match too, or the end of the scope right behind it.
+needs the next line to match too, or the end of the scope right behind it. Lines
+further down tell less: branches resemble each other.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from fimls.scope.site import Ahead, Site
 
 # Shorter lines repeat by chance (measured on infilling benchmarks: "else:", "i += 1").
 TELLING = 12
-# A line that is not the very next one has to be longer to be telling.
-TELLING_FURTHER = 24
 _COMMON = re.compile(
     r"(return|break|continue|pass|else|try|finally|end|fi|done|do|then|begin)\b[\s:;{]*"
     r"(true|false|none|null|nil|self|this|result|res|0|1|-1|err|nil, err|ok)?\s*;?$",
@@ -28,37 +27,55 @@ def is_common(text: str) -> bool:
     return len(text) < TELLING or _COMMON.match(text) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Generated lines, one after the other, that equal lines ahead one after the other."""
+
+    start: int  # of the first of them, in the generated text
+    index: int  # of the line ahead that the first of them equals
+    n: int
+    telling: int  # how many of them are long enough to be recognised by
+
+
 @dataclass(slots=True)
 class Repetition:
     """Follows the generated lines and compares them with those ahead."""
 
     ahead: tuple[Ahead, ...]
     by_indent: bool
-    _runs: dict[int, int] = field(default_factory=dict)  # next index expected: start of the run
+    runs: dict[int, Run] = field(default_factory=dict)  # by the index of their last line
 
-    def line(self, text: str, indent: int, start: int) -> int | None:
-        """The start of a repetition that this generated line makes certain."""
-        certain: int | None = None
-        runs: dict[int, int] = {}
+    def line(self, text: str, indent: int, start: int) -> Run | None:
+        """The repetition that this generated line, at ``start``, makes certain."""
+        runs: dict[int, Run] = {}
         for index, line in enumerate(self.ahead):
             if line.text != text or (self.by_indent and line.indent != indent):
                 continue
-            run = self._runs.get(index, start)
-            runs[index + 1] = run
-            if index in self._runs and (len(text) > 2 or index + 1 == len(self.ahead)):
-                certain = run if certain is None else min(certain, run)
-            elif not is_common(text) and (index == 0 or len(text) >= TELLING_FURTHER):
-                certain = start if certain is None else min(certain, start)
-        self._runs = runs
-        return certain
+            telling = not is_common(text)
+            before = self.runs.get(index - 1)
+            runs[index] = (
+                Run(before.start, before.index, before.n + 1, before.telling + telling)
+                if before
+                else Run(start, index, 1, int(telling))
+            )
+        self.runs = runs
+        certain = [run for run in runs.values() if _is_certain(run)]
+        return min(certain, key=lambda run: run.start, default=None)
 
-    def run_to_end(self) -> int | None:
-        """The start of a run of lines that has come to the last line of the scope ahead."""
-        return self._runs.get(len(self.ahead))
+    def from_next_line(self) -> Run | None:
+        """An unconfirmed run that begins with the very next line."""
+        return next((run for run in self.runs.values() if run.index == 0), None)
 
-    def run_from_first(self) -> int | None:
-        """The start of a run, still unconfirmed, that began with the very next line."""
-        return self._runs.get(1)
+    def to_the_end(self) -> Run | None:
+        """A run that has come to the last line of the scope ahead."""
+        return self.runs.get(len(self.ahead) - 1)
+
+
+def _is_certain(run: Run) -> bool:
+    if run.index == 0:
+        return run.telling > 0 or run.n > 1
+    # A branch often repeats a line or two of the branch below it (seen in if/elif chains).
+    return run.n > 3 and run.telling > 1
 
 
 def overlap(text: str, tail: str) -> int:

@@ -24,7 +24,15 @@ from fimls.scope.layout import (
 from fimls.scope.loop import find_loop
 from fimls.scope.scan import Kind, Mark, Scanner, matches
 from fimls.scope.site import Bracket, Site, plain, pop, survey, width
-from fimls.scope.suffix import Repetition, meets_tail
+from fimls.scope.suffix import Repetition, Run, meets_tail
+
+
+# Statements after which nothing more of the same block is run.
+_LEAVES = frozenset({"return", "raise", "throw"})
+
+
+# Line ends that are tried when the whole does not parse; each costs a parse.
+_MOST_BOUNDARIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Watcher:
     _block: int | None = None  # the statement turned out to have a block, indented deeper than this
     _member_done: bool = False
     _was_blank: bool = False
+    _begins_anew: bool = False  # the cursor's statement was complete: the text begins a new line
     _lines: list[_Line] = field(default_factory=list)
     _weak: list[int] = field(default_factory=list)
     _cut: Cut | None = None
@@ -226,19 +235,44 @@ class Watcher:
             return self._stop(loop, StopReason.LOOP)
         if not line.strip():
             self._was_blank = True
+            self._begins_anew = self._begins_anew or is_first
             return None
         if self._line_depth == 0 and (site.is_fresh or not is_first):
             at = width(site.head + line) if is_first else width(line)
-            repeated = self._repetition.line(line.strip(), at, start)
-            if repeated is not None:
-                return self._stop(repeated, StopReason.SUFFIX, seen=end)
-            weak = self._repetition.run_from_first()
-            if weak is not None and weak not in self._weak:
-                self._weak.append(weak)
             self._lines.append(_Line(start, at, line.strip()))
+            run = self._repetition.line(line.strip(), at, start)
+            if run is not None:
+                return self._stop(self._aligned(run), StopReason.SUFFIX, seen=end)
+            self._note_weak(line, at, start)
         if self._depth:
             return None
         return self._on_whole_line(line, end)
+
+    def _aligned(self, run: Run) -> int:
+        """Where the text that stands for all the lines ahead began.
+
+        When a run begins further down, the generated lines just before it stand for those
+        that are skipped, provided that they are indented alike.
+        """
+        first = next(i for i, line in enumerate(self._lines) if line.start == run.start)
+        skipped = self._lines[max(0, first - run.index) : first]
+        indents = [line.indent for line in self.site.ahead[: run.index]]
+        if run.index and [line.indent for line in skipped] == indents and skipped[0].start:
+            return skipped[0].start
+        return run.start
+
+    def _note_weak(self, line: str, at: int, start: int) -> None:
+        """Evidence that is not enough to stop, but may choose the cut later."""
+        if not start or not self.site.ahead:
+            return
+        following = self.site.ahead[0]
+        run = self._repetition.from_next_line()
+        if run is not None:
+            self._weak.append(run.start)
+        elif self.site.language.indented and at < following.indent:
+            self._weak.append(start)  # the lines that follow would hang in the air
+        elif at == following.indent and first_word(line.strip()) in _LEAVES:
+            self._weak.append(start)  # the lines that follow would never run
 
     def _on_end_of_first_line(self, line: str, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
@@ -253,9 +287,10 @@ class Watcher:
 
     def _in_statement(self) -> bool:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""
-        return (
-            not self.site.is_fresh or bool(self.site.stack and not self.site.stack[-1].owed)
-        ) and not any(not b.owed for b in self._stack)
+        if self._begins_anew or any(not b.owed for b in self._stack):
+            return False
+        had_open = bool(self.site.stack) and not self.site.stack[-1].owed
+        return had_open or not (self.site.is_fresh or self.site.is_first_word)
 
     def _on_whole_line(self, line: str, end: int) -> Cut | None:
         """A line ended outside brackets: is it the end of the cursor's statement?"""
@@ -369,13 +404,24 @@ class Watcher:
         if seen is not None and reason is StopReason.SUFFIX and self._line_start == 0:
             met = meets_tail(self._text[:seen], self.site) if not self.site.is_fresh else None
             at = min(at, met) if met is not None else at
-        run = self._repetition.run_to_end()
-        if run is not None and run < at:
-            return Cut(self._trim(run), StopReason.SUFFIX)
+        if reason is StopReason.SUFFIX and self._judge.is_sound(self._kept(at)):
+            return Cut(self._trim(at), reason)
+        run = self._repetition.to_the_end()
+        if run is not None and 0 < run.start < at:
+            return Cut(self._trim(self._aligned(run)), StopReason.SUFFIX)
         for weak in self._weak:
-            if 0 < weak < at and self._judge.is_sound(self._text[: self._trim(weak)]):
+            if 0 < weak < at and self._judge.is_sound(self._kept(weak)):
                 return Cut(self._trim(weak), StopReason.SUFFIX)
-        return Cut(self._trim(at), reason)
+        return Cut(self._best_up_to(at), reason)
+
+    def _kept(self, at: int) -> str:
+        return self._text[: self._trim(at)]
+
+    def _best_up_to(self, at: int) -> int:
+        """The cut at ``at``, or at the last line end before it whose whole parses better."""
+        ends = [self._trim(at), *self._boundaries(_MOST_BOUNDARIES, at)]
+        best = self._judge.best([self._text[:end] for end in ends])
+        return ends[0] if best is None else len(best)
 
     def _trim(self, at: int) -> int:
         """Without the white space before the cut, but with the line end that the tail needs."""
@@ -412,32 +458,34 @@ class Watcher:
         line = text[self._line_start :]
         if line.strip() and not self._depth and (self.site.is_fresh or self._line_start):
             at = width(self.site.head + line) if self._line_start == 0 else width(line)
-            repeated = self._repetition.line(line.strip(), at, self._line_start)
-            if repeated is None:
-                repeated = self._repetition.run_from_first() or self._repetition.run_to_end()
-            if repeated is not None and repeated > 0:
-                shorter = self._trim(repeated)
+            self._lines.append(_Line(self._line_start, at, line.strip()))
+            run = (
+                self._repetition.line(line.strip(), at, self._line_start)
+                or self._repetition.from_next_line()
+                or self._repetition.to_the_end()
+            )
+            if run is not None and run.start:
+                shorter = self._trim(self._aligned(run))
                 if self._judge.is_no_worse_than(text[:shorter], text):
                     return Cut(shorter, StopReason.SUFFIX)
         if self._judge.is_sound(text):
             return Cut(whole, StopReason.END)
-        best = self._judge.best([text[:end] for end in (whole, *self._boundaries(3))])
+        best = self._judge.best([text[:end] for end in (whole, *self._boundaries(3, whole))])
         return Cut(whole if best is None else len(best), StopReason.END)
 
     def _at_cap(self, reason: StopReason) -> Cut:
         for weak in self._weak:
             if weak > 0:
                 return Cut(self._trim(weak), StopReason.SUFFIX)
-        ends = self._boundaries(8)
+        ends = self._boundaries(_MOST_BOUNDARIES, len(self._text))
         if not ends:
             return Cut(len(self._text), reason)
         best = self._judge.best([self._text[:end] for end in ends])
         return Cut(ends[0] if best is None else len(best), reason)
 
-    def _boundaries(self, most: int) -> list[int]:
-        """The last line ends, the last first."""
+    def _boundaries(self, most: int, at: int) -> list[int]:
+        """The last line ends before ``at``, the last first."""
         ends: list[int] = []
-        at = len(self._text)
         while len(ends) < most and at > 0:
             at = self._text.rfind("\n", 0, at)
             if at <= 0:
