@@ -37,6 +37,10 @@ def open_engine(
     if engine == "embedded":
         path = models.resolve(model, models.models_dir(config.models))
         return open_embedded(path, embedded_settings(config.engine), progress)
+    if config.engines[engine]["kind"] == "scripted":
+        from fimls.engine.scripted import open_scripted  # noqa: PLC0415 - for tests and demos
+
+        return open_scripted(engine, config.engines[engine])
     from fimls.engine.http import HttpSettings, open_http_engine  # noqa: PLC0415 - rarely used
 
     return open_http_engine(HttpSettings.from_table(engine, config.engines[engine]))

@@ -13,14 +13,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from fimls import __version__
-from fimls.config import Source, command_line, find_project, gather
+from fimls.config import Source, command_line, environment, find_project, gather, user_file
 from fimls.errors import ConfigError, FimlsError
 
 # In the order of --help.
-COMMANDS = ("complete", "models", "config")
+COMMANDS = ("complete", "models", "eval", "config")
 
 OK = 0
 FAILED = 1
@@ -51,7 +52,8 @@ def _dispatch(argv: list[str]) -> int:
     if args.stdio:
         from fimls.server import serve  # noqa: PLC0415 - only here is the server needed
 
-        return serve(_sources(args, project=False))
+        # Read one by one, again whenever they change, and told to the editor when mistaken.
+        return serve([lambda: user_file(_config_path(args)), environment, partial(_given, args)])
     if args.run is None:
         _parser(argv).print_help(sys.stderr)
         return MISUSED
@@ -87,6 +89,16 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
 
 def _sources(args: argparse.Namespace, *, project: bool) -> list[Source]:
     """Where this run's settings come from; the server learns its project from the editor."""
+    root = find_project(Path.cwd()) if project else None
+    return [*gather(_config_path(args), root), _given(args)]
+
+
+def _config_path(args: argparse.Namespace) -> Path | None:
+    return Path(args.config).expanduser() if hasattr(args, "config") else None
+
+
+def _given(args: argparse.Namespace) -> Source:
+    """The settings on the command line itself."""
     given = list(getattr(args, "set", []))
     given += [
         f"{name}={value}"
@@ -96,6 +108,4 @@ def _sources(args: argparse.Namespace, *, project: bool) -> list[Source]:
         )
         if value is not None
     ]
-    path = Path(args.config).expanduser() if hasattr(args, "config") else None
-    root = find_project(Path.cwd()) if project else None
-    return [*gather(path, root), command_line(given)]
+    return command_line(given)

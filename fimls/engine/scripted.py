@@ -12,10 +12,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from fimls.cancel import Cancel
 from fimls.engine.base import ModelInfo, Request, Usage
-from fimls.errors import BadRequest, EngineFailed
+from fimls.errors import BadRequest, ConfigError, EngineFailed
 from fimls.fim import Piece, Prompt
 
 # Ids as in Qwen2.5-Coder's own vocabulary (its tokenizer_config.json).
@@ -194,6 +195,28 @@ class ScriptedStream:
     def _is_over(self) -> bool:
         is_full = self.usage.n_generated >= self._request.n_predict
         return self._closed or is_full or self._cancel.is_set()
+
+
+def open_scripted(name: str, table: Mapping[str, Any]) -> ScriptedEngine:
+    """The engine of an ``[engines.NAME]`` table with ``kind = "scripted"``.
+
+    ``answer`` is given always; a table ``answers`` maps what a prompt contains to the
+    answer; ``delay_ms`` passes before each token. Raises ``ConfigError``.
+    """
+    kinds: dict[str, tuple[type, ...]] = {
+        "answer": (str,),
+        "answers": (Mapping,),
+        "delay_ms": (int, float),
+        "n_ctx": (int,),
+    }
+    for key, value in table.items():
+        if key != "kind" and not isinstance(value, kinds.get(key, ())):
+            known = ", ".join(kinds)
+            raise ConfigError(f"engines.{name}.{key} = {value!r} is mistaken; keys are {known}")
+    script = table.get("answers", table.get("answer", ""))
+    return ScriptedEngine(
+        script, delay_ms=table.get("delay_ms", 0.0), n_ctx=table.get("n_ctx", 4096)
+    )
 
 
 def _common_prefix(left: tuple[int, ...], right: tuple[int, ...]) -> int:

@@ -1,0 +1,257 @@
+"""One editor's session: what its requests share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+
+from fimls import __version__
+from fimls.config import Config
+from fimls.errors import BadRequest, FimlsError, ModelMissing
+from fimls.fim import Completion
+from fimls.lsp import Place
+from fimls.server.backend import Backend, Opened
+from fimls.server.documents import NOTEBOOKS, Documents
+from fimls.server.exclusion import Exclusion
+from fimls.server.jobs import Jobs, in_thread
+from fimls.server.progress import progress
+from fimls.server.protocol import Protocol
+from fimls.server.settings import ReadSource, Settings
+from fimls.server.status import STATUS, State, Status
+
+logger = logging.getLogger(__name__)
+
+# An editor that does not tell its settings by then is served with what is known.
+SETTINGS_S = 2.0
+DOWNLOAD, NOT_NOW = "Download", "Not now"
+
+
+class Session(LanguageServer):
+    """The server, its settings, its engine and its running work.
+
+    ``last`` is the last completion that was given, for ``fimls.explain``; ``n_offered`` and
+    ``n_accepted`` count on this machine only and are forgotten at the end.
+    """
+
+    protocol: Protocol
+
+    def __init__(self, sources: Sequence[ReadSource]) -> None:
+        super().__init__(
+            "fimls", __version__, protocol_cls=Protocol, notebook_document_sync=NOTEBOOKS
+        )
+        self.settings = Settings(sources)
+        self.jobs = Jobs()
+        self.backend = Backend(self._load, self.tell_status, self._failed)
+        self.exclusion = Exclusion()
+        self.ready = asyncio.Event()  # the editor's settings are known
+        self.status = Status(State.LOADING)
+        self.shows_status = False
+        self.last: tuple[str, Completion] | None = None
+        self.n_offered = 0
+        self.n_accepted = 0
+        self._n_thinking = 0
+        self._told: set[str] = set()
+
+    @property
+    def documents(self) -> Documents:
+        return self.protocol.documents
+
+    def config_of(self, path: str) -> Config:
+        """The settings for a file; new mistakes in them are told, each once."""
+        config = self.settings.of(path)
+        self.tell_mistakes()
+        return config
+
+    def use_settings(self) -> None:
+        """The settings have changed: take them into force."""
+        self.ready.set()
+        config = self.settings.config
+        logging.getLogger("fimls").setLevel(config.log.level.upper())
+        self.exclusion.forget()
+        self.backend.use(config)
+        self.tell_mistakes()
+        if not config.completion.enabled:
+            self.tell_status(Status(State.OFF, "completion.enabled is false"))
+        elif self.status.state is State.OFF:
+            self.tell_status(Status(State.IDLE))
+
+    async def complete(self, asked: Place, *, invoked: bool) -> Completion | None:
+        """The completion for a place, ``None`` when there is none or something is in the way."""
+        document = asked.snapshot
+        cancel = self.jobs.claim(document.uri)
+        await self._settings_known()
+        config = self.config_of(document.path)
+        reason = self.exclusion.why_not(document, config, self.documents.roots())
+        if reason:
+            self.tell_status(Status(State.OFF, reason))
+            return None
+        if self.status.state is State.OFF:
+            self.tell_status(Status(State.IDLE))
+        options = config.completion
+        t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
+        completer = await self.backend.completer(options, t_max_ms / 1000)
+        if completer is None:
+            return None
+        self._think(+1)
+        try:
+            completion = await self.jobs.run(
+                document.uri,
+                cancel,
+                lambda cancel: completer.complete(document, asked.offset, cancel, invoked=invoked),
+            )
+        except BadRequest as error:
+            logger.info("%s", error)  # this place cannot be completed in; others can
+            return None
+        except FimlsError as error:
+            self.tell_status(Status.of(error, options.model))
+            self._failed(error)
+            return None
+        finally:
+            self._think(-1)
+        if completion is not None:
+            self.n_offered += 1
+            self.last = (document.uri, completion)
+            logger.debug("%s", _summary(completion))
+        return completion
+
+    async def _settings_known(self) -> None:
+        """Wait for the editor's settings, which it is asked for after ``initialized``."""
+        if not self.ready.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.ready.wait(), SETTINGS_S)
+        if not self.ready.is_set():
+            self.use_settings()
+
+    # Telling the person, at most once each.
+
+    def tell_status(self, status: Status) -> None:
+        if status == self.status:
+            return
+        self.status = status
+        if self.shows_status:
+            self.protocol.notify(STATUS, status.as_params())
+
+    def tell(self, message: str, kind: types.MessageType = types.MessageType.Error) -> None:
+        """Show a message, unless this very message was shown before."""
+        if message in self._told:
+            return
+        self._told.add(message)
+        logger.warning("%s", message)
+        self.window_show_message(types.ShowMessageParams(kind, f"fimls: {message}"))
+
+    def tell_mistakes(self) -> None:
+        mistakes = self.settings.new_mistakes()
+        if mistakes:
+            self.tell("\n".join(mistakes), types.MessageType.Warning)
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """What pygls could not do. The log gets it; a person could do nothing about it."""
+        del source
+        logger.error("%s: %s", type(error).__name__, error)
+
+    def _failed(self, error: FimlsError) -> None:
+        window = self.client_capabilities.window
+        asks = window is not None and window.show_message is not None
+        if isinstance(error, ModelMissing) and asks:
+            asyncio.ensure_future(self._offer(error))  # noqa: RUF006 - kept alive by its request
+        else:
+            self.tell(str(error))
+
+    def _think(self, change: int) -> None:
+        self._n_thinking += change
+        if self._n_thinking or self.status.state is State.THINKING:
+            state = State.THINKING if self._n_thinking else State.IDLE
+            self.tell_status(Status(state, model=self.settings.config.completion.model))
+
+    # The model: from disk, or, with consent, from the network.
+
+    async def _load(self, config: Config) -> Opened:
+        model = config.completion.model
+        async with progress(self, f"fimls: loading {model}") as bar:
+            return await in_thread(partial(_open, config, bar.report))
+
+    async def _offer(self, error: ModelMissing) -> None:
+        """Ask once whether a missing model may be downloaded."""
+        if error.name in self._told:
+            return
+        self._told.add(error.name)
+        actions = [types.MessageActionItem(DOWNLOAD), types.MessageActionItem(NOT_NOW)]
+        asked = types.ShowMessageRequestParams(
+            types.MessageType.Warning, f"fimls: {error}", actions
+        )
+        answer = await self.window_show_message_request_async(asked)
+        if answer is not None and answer.title == DOWNLOAD:
+            await self.pull(error.name)
+
+    async def pull(self, name: str) -> bool:
+        """Download a model that somebody asked for, and use it; tells how that went."""
+        from fimls import models  # noqa: PLC0415 - not needed to answer initialize
+
+        try:
+            model = models.find(name)
+            directory = models.models_dir(self.settings.config.models)
+            self.tell_status(Status(State.LOADING, f"downloading {name}", model=name))
+            async with progress(self, f"fimls: downloading {name}", cancellable=True) as bar:
+
+                def report(at: models.Progress) -> None:
+                    fraction = at.done / at.total if at.total else None
+                    bar.report(fraction, f"{at.phase} {at.done / 1e6:.0f} MB".strip())
+
+                await in_thread(lambda: models.pull(model, directory, report, bar.cancel))
+        except FimlsError as error:
+            self.tell_status(Status.of(error, name))
+            self._told.discard(str(error))  # whoever asks again is told again
+            self.tell(str(error))
+            return False
+        self.backend.retry()
+        return True
+
+    def explain(self) -> dict[str, Any] | None:
+        """The last completion: prompt with markers, why it stopped, what it cost."""
+        if self.last is None:
+            return None
+        uri, completion = self.last
+        facts = asdict(completion)
+        prompt = facts.pop("prompt")
+        facts["stop_reason"] = str(completion.stop_reason)
+        facts["prompt"] = "" if completion.prompt is None else completion.prompt.text
+        facts["heal"] = "" if prompt is None else prompt["heal"]
+        return {"uri": uri, **facts, "n_offered": self.n_offered, "n_accepted": self.n_accepted}
+
+
+def _open(config: Config, report: Callable[[float | None, str], None]) -> Opened:
+    """Open the engine that the settings name; blocks. What this imports takes its time."""
+    from fimls.assembly import choose_template, open_engine  # noqa: PLC0415
+    from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
+
+    options = config.completion
+    began_s = time.perf_counter()
+    engine = LazyEngine(
+        lambda progress: open_engine(config, options.engine, options.model, progress),
+        idle_s=config.engine.idle_unload_s,
+        progress=lambda done: report(done, ""),
+    )
+    engine.get()
+    choose = partial(choose_template, options.template, options.model)
+    choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
+    logger.info("opened %s in %.1f s", options.model, time.perf_counter() - began_s)
+    return Opened(engine, choose)
+
+
+def _summary(completion: Completion) -> str:
+    """A log line without source code."""
+    return (
+        f"{len(completion.text)} characters, stopped by {completion.stop_reason}"
+        f"{' (cached)' if completion.cached else ''}: {completion.n_evaluated} of "
+        f"{completion.n_prompt} prompt tokens evaluated, {completion.n_generated} generated, "
+        f"first token {completion.t_first_token_ms:.0f} ms, in all {completion.t_total_ms:.0f} ms"
+    )
