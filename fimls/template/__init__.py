@@ -6,11 +6,13 @@ against the model's vocabulary, and the ``BoundTemplate`` renders prompts.
 
 from fimls.template.binding import BoundTemplate
 from fimls.template.detection import detect
-from fimls.template.examine import Finding, Level, bind, examine
+from fimls.template.examine import PROBE, PROBE_CHUNKS, Finding, Level, bind, examine
 from fimls.template.family import Status, Template
 from fimls.template.loading import find, load, load_all
 
 __all__ = [
+    "PROBE",
+    "PROBE_CHUNKS",
     "BoundTemplate",
     "Finding",
     "Level",
