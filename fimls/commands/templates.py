@@ -86,8 +86,8 @@ def markdown(templates: Mapping[str, Template]) -> str:
         "hearsay; used only where the settings name it. *refused*: not trained to fill in the",
         "middle.",
         "",
-        "| Family | Status | Order | Context | Licence | Verdict |",
-        "|---|---|---|---|---|---|",
+        "| Family | Status | Order | Context | Licence | Verdict | Source |",
+        "|---|---|---|---|---|---|---|",
     ]
     for template in _sorted(templates.values()):
         verdict = template.verdict
@@ -95,7 +95,9 @@ def markdown(templates: Mapping[str, Template]) -> str:
             verdict += f" ({template.status.value.capitalize()}: {template.reason}.)"
         order = f"`{template.order}`" if template.order else ""
         context = f"{template.context:,}" if template.context else "?"
-        cells = (template.title, template.status.value, order, context, template.licence, verdict)
+        source = template.sources.get("order") or next(iter(template.sources.values()), "")
+        facts = (template.title, template.status.value, order, context, template.licence)
+        cells = (*facts, verdict, source)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "<!-- Made by `fimls templates list --markdown`; a test keeps it current. -->"]
     return "\n".join(lines) + "\n"

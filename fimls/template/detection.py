@@ -27,15 +27,17 @@ def detect(
     """
     if override:
         return _usable(find(override, templates), info, named=True)
-    names = [normalise(name) for name in _names(info)]
+    names = [name for name in map(normalise, _names(info)) if name]
     ranked = sorted(templates.values(), key=lambda template: -template.detect.rank)
     for template in ranked:
-        if not _knows(template, names, info.architecture):
-            continue
-        for refusal in template.detect.refuse:
-            if any(refusal.name.search(name) for name in names):
-                raise ModelRefused(f"{_called(info)}: {refusal.reason}")
-        return _usable(template, info, named=False)
+        if _knows(template, names, info.architecture):
+            _refuse_variant(template, names, info)
+            return _usable(template, info, named=False)
+    # A file without a telling name may have a telling architecture: starcoder2, refact.
+    for template in ranked:
+        trusted = template.status in {Status.VERIFIED, Status.DOCUMENTED}
+        if trusted and _knows(template, [info.architecture], info.architecture):
+            return template
     raise ModelRefused(_stranger(info, vocabulary, ranked))
 
 
@@ -63,11 +65,17 @@ def _knows(template: Template, names: Iterable[str], architecture: str) -> bool:
     return any(detection.name.search(name) for name in names)
 
 
+def _refuse_variant(template: Template, names: Iterable[str], info: ModelInfo) -> None:
+    for refusal in template.detect.refuse:
+        if any(refusal.name.search(name) for name in names):
+            raise ModelRefused(f"{_called(info)} cannot fill in the middle: {refusal.reason}")
+
+
 def _usable(template: Template, info: ModelInfo, *, named: bool) -> Template:
     if template.status is Status.REFUSED:
         raise ModelRefused(
-            f"{_called(info)} is {template.title}, which cannot fill in the middle: "
-            f"{template.reason}"
+            f"{_called(info)} cannot fill in the middle: {template.reason} (it was recognised as: "
+            f'{template.title}). "fimls models list" shows models that can'
         )
     if template.status is Status.UNVERIFIED and not named:
         raise ModelRefused(
