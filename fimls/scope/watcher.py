@@ -65,7 +65,11 @@ class Watcher:
     _was_blank: bool = False
     _begins_anew: bool = False  # the cursor's statement was complete: the text begins a new line
     _lines: list[_Line] = field(default_factory=list)
-    _weak: list[int] = field(default_factory=list)
+    # Weak evidence, as cuts: unconfirmed repetitions of what follows; lines left of what
+    # follows, which would hang in the air; a return, after which it would never run.
+    _weak_runs: list[int] = field(default_factory=list)
+    _hanging: list[int] = field(default_factory=list)
+    _leaving: list[int] = field(default_factory=list)
     _cut: Cut | None = None
 
     def __post_init__(self) -> None:
@@ -241,8 +245,12 @@ class Watcher:
             at = width(site.head + line) if is_first else width(line)
             self._lines.append(_Line(start, at, line.strip()))
             run = self._repetition.line(line.strip(), at, start)
+            if run is not None and run.index == 0:
+                return self._stop(run.start, StopReason.SUFFIX, seen=end)
             if run is not None:
-                return self._stop(self._aligned(run), StopReason.SUFFIX, seen=end)
+                start_of_run = self._sound_start(run)
+                if start_of_run is not None:
+                    return self._stop(start_of_run, StopReason.SUFFIX, seen=end)
             self._note_weak(line, at, start)
         if self._depth:
             return None
@@ -261,18 +269,26 @@ class Watcher:
             return skipped[0].start
         return run.start
 
+    def _sound_start(self, run: Run) -> int | None:
+        """The cut that a run asks for, if the whole parses with it."""
+        for start in dict.fromkeys((self._aligned(run), run.start)):
+            if start and self._judge.is_sound(self._kept(start)):
+                return start
+        return None
+
     def _note_weak(self, line: str, at: int, start: int) -> None:
         """Evidence that is not enough to stop, but may choose the cut later."""
         if not start or not self.site.ahead:
             return
         following = self.site.ahead[0]
-        run = self._repetition.from_next_line()
-        if run is not None:
-            self._weak.append(run.start)
-        elif self.site.language.indented and at < following.indent:
-            self._weak.append(start)  # the lines that follow would hang in the air
+        for run in self._repetition.runs.values():
+            aligned = self._aligned(run)
+            if run.index == 0 or (run.index <= 2 and run.telling and aligned < run.start):
+                self._weak_runs.append(aligned)
+        if self.site.language.indented and at < following.indent:
+            self._hanging.append(start)
         elif at == following.indent and first_word(line.strip()) in _LEAVES:
-            self._weak.append(start)  # the lines that follow would never run
+            self._leaving.append(start)
 
     def _on_end_of_first_line(self, line: str, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
@@ -406,13 +422,29 @@ class Watcher:
             at = min(at, met) if met is not None else at
         if reason is StopReason.SUFFIX and self._judge.is_sound(self._kept(at)):
             return Cut(self._trim(at), reason)
-        run = self._repetition.to_the_end()
-        if run is not None and 0 < run.start < at:
-            return Cut(self._trim(self._aligned(run)), StopReason.SUFFIX)
-        for weak in self._weak:
-            if 0 < weak < at and self._judge.is_sound(self._kept(weak)):
-                return Cut(self._trim(weak), StopReason.SUFFIX)
+        earlier = self._weak_cut(at)
+        if earlier is not None:
+            return Cut(self._trim(earlier), StopReason.SUFFIX)
         return Cut(self._best_up_to(at), reason)
+
+    def _weak_cut(self, at: int) -> int | None:
+        """The cut before ``at`` that weak evidence asks for and that leaves the whole sound."""
+        cuts = list(self._weak_runs)
+        run = self._repetition.to_the_end()
+        if run is not None:
+            cuts.insert(0, self._aligned(run))
+        if self._leaving and not any(
+            line.start > self._leaving[-1] and line.indent <= self.site.ahead[0].indent
+            for line in self._lines
+            if line.start < at
+        ):
+            cuts.append(self._leaving[-1])
+        if not self._judge.is_sound(self._kept(at)):
+            cuts += self._hanging
+        for cut in cuts:
+            if 0 < cut < at and self._judge.is_sound(self._kept(cut)):
+                return cut
+        return None
 
     def _kept(self, at: int) -> str:
         return self._text[: self._trim(at)]
@@ -474,8 +506,8 @@ class Watcher:
         return Cut(whole if best is None else len(best), StopReason.END)
 
     def _at_cap(self, reason: StopReason) -> Cut:
-        for weak in self._weak:
-            if weak > 0:
+        for weak in self._weak_runs:
+            if self._judge.is_sound(self._kept(weak)):
                 return Cut(self._trim(weak), StopReason.SUFFIX)
         ends = self._boundaries(_MOST_BOUNDARIES, len(self._text))
         if not ends:
