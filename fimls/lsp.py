@@ -181,10 +181,10 @@ def _label(text: str) -> str:
     return first + (" …" if len(lines) > 1 else "")
 
 
-def _preview(text: str, language: str, *, markdown: bool) -> types.MarkupContent:
+def _preview(text: str, language: str, *, markdown: bool) -> types.MarkupContent | str:
     text = text.strip("\r\n")
     if not markdown:
-        return types.MarkupContent(types.MarkupKind.PlainText, text)
+        return text
     # A fence longer than any in the code, so that code in Markdown files ends where it should.
     longest = max((len(run) for run in _backtick_runs(text)), default=0)
     fence = "`" * max(3, longest + 1)

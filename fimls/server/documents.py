@@ -18,10 +18,10 @@ from fimls.document import Document
 
 logger = logging.getLogger(__name__)
 
-# The kinds whose text editors send as LSP text documents inside a notebook.
+# Every cell of every notebook. Without a ``notebook`` lsprotocol's own clients fail to read it.
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
     notebook_selector=[
-        types.NotebookDocumentFilterWithCells(cells=[types.NotebookCellLanguage(language="*")])
+        types.NotebookDocumentFilterWithNotebook("*", [types.NotebookCellLanguage(language="*")])
     ]
 )
 

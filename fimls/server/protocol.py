@@ -76,12 +76,6 @@ class Protocol(LanguageServerProtocol):
             error.data = None  # pygls puts tracebacks there
         super()._send_response(msg_id, result, error)
 
-    @property
-    def documents(self) -> Documents:
-        """The open documents; there are none before ``initialize``."""
-        assert isinstance(self._workspace, Documents)
-        return self._workspace
-
     @lsp_method(types.INITIALIZE)
     def lsp_initialize(
         self, params: types.InitializeParams
@@ -94,6 +88,10 @@ class Protocol(LanguageServerProtocol):
             list(self.workspace.folders.values()),
             self.workspace.position_encoding,
         )
+        text_document = params.capabilities.text_document
+        if text_document is not None and text_document.inline_completion is not None:
+            # The same text twice, and menus that wait for the model: ghost text is enough.
+            result.capabilities.completion_provider = None
         return result
 
     @lsp_method(types.EXIT)

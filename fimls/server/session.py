@@ -63,7 +63,9 @@ class Session(LanguageServer):
 
     @property
     def documents(self) -> Documents:
-        return self.protocol.documents
+        """The open documents; there are none before ``initialize``."""
+        assert isinstance(self.workspace, Documents)
+        return self.workspace
 
     def config_of(self, path: str) -> Config:
         """The settings for a file; new mistakes in them are told, each once."""

@@ -1,0 +1,285 @@
+"""The server over a real process, as seven real editors speak to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams, JsonRpcRequestCancelled
+from session import CLIENT_NAMES, scripted
+
+Edit = Callable[..., Any]
+
+RETURN = "return 1\n\n\nprint()\n"  # the scope ends after the first line
+LONG = "x = [\n" + "".join(f"    {n},\n" for n in range(100)) + "]\n"
+# One client for each position encoding.
+BY_ENCODING = {
+    "utf-8": "neovim-0.12.4",
+    "utf-16": "vscode-1.139.1",
+    "utf-32": "emacs-lsp-mode-10.0.0",
+}
+
+
+@pytest.mark.parametrize("client", CLIENT_NAMES)
+async def test_every_editor_gets_ghost_text(edit: Edit, client: str) -> None:
+    """Inline completion is announced and answered whatever the editor announced."""
+    async with edit(scripted(RETURN), client=client) as editor:
+        assert editor.result.capabilities.inline_completion_provider is not None
+        uri = editor.open("def f():\n    ")
+        assert await editor.ghost_texts(uri, 1, 4) == ["return 1"]
+        assert editor.messages == []
+
+
+@pytest.mark.parametrize("client", CLIENT_NAMES)
+async def test_menus_are_for_editors_without_ghost_text(edit: Edit, client: str) -> None:
+    """Where both would show the same text twice, only ghost text is announced."""
+    async with edit(scripted(RETURN), client=client) as editor:
+        announced = editor.result.capabilities.completion_provider is not None
+        capabilities = editor.params.capabilities.text_document
+        assert announced == (capabilities is None or capabilities.inline_completion is None)
+
+
+@pytest.mark.parametrize("client", ["helix-25.07.1", "emacs-eglot-1.9", "vim-ale-3.3.0"])
+async def test_a_menu_item_replaces_the_word(edit: Edit, client: str) -> None:
+    """The item takes the place of what is typed of the word, and shows all of its lines."""
+    answer = "urn [\n        1,\n    ]\n\n\nprint()\n"
+    async with edit(scripted(answer), client=client) as editor:
+        uri = editor.open("def f():\n    ret")
+        menu = await editor.menu(uri, 1, 7)
+        assert menu.is_incomplete
+        first = menu.items[0]
+        assert first.label == "return [ …"
+        assert first.text_edit.new_text == "return [\n        1,\n    ]"
+        assert first.text_edit.range == types.Range(types.Position(1, 4), types.Position(1, 7))
+        shown = first.documentation
+        assert "        1,\n" in getattr(shown, "value", shown)
+        assert [item.sort_text for item in menu.items] == sorted(i.sort_text for i in menu.items)
+        assert all(item.filter_text.startswith("ret") for item in menu.items)
+
+
+@pytest.mark.parametrize("encoding", BY_ENCODING)
+async def test_positions_in_each_encoding(edit: Edit, encoding: str) -> None:
+    """Columns behind astral characters are the editor's own, in requests, edits and answers."""
+    async with edit(scripted("1\n\n\nprint()\n"), client=BY_ENCODING[encoding]) as editor:
+        assert editor.encoding == encoding
+        line = "    é😀𐍈 = "
+        uri = editor.open(f"def f():\r\n{line}\r\n")
+        editor.type(uri, 1, editor.units(line), "2 + ")
+        column = editor.units(line + "2 + ")
+        [item] = await editor.ghost(uri, 1, column)
+        here = types.Position(1, column)
+        assert (item.insert_text, item.range) == ("1", types.Range(here, here))
+        prompt = (await editor.explain())["prompt"]
+        assert f"{line}2 +" in prompt
+
+
+async def test_crlf_is_kept(edit: Edit) -> None:
+    """Lines are added as the document ends its own."""
+    answer = "[\n        1,\n    ]\n\n\nprint()\n"
+    async with edit(scripted(answer)) as editor:
+        uri = editor.open("def f():\r\n    return ")
+        assert (await editor.ghost_texts(uri, 1, 11))[0] == "[\r\n        1,\r\n    ]"
+
+
+async def test_grades_are_items(edit: Edit) -> None:
+    """The whole comes first, then what can be taken of it without another inference."""
+    async with edit(scripted("a = 1\n    b = 2\n    return a + b\n\n\nprint()\n")) as editor:
+        uri = editor.open("def f():\n    ")
+        whole, *parts = await editor.ghost_texts(uri, 1, 4)
+        assert whole == "a = 1\n    b = 2\n    return a + b"
+        assert "a = 1" in parts
+        assert all(whole.startswith(part) for part in parts)
+
+
+async def test_cancel_reaches_the_engine(edit: Edit) -> None:
+    """A request taken back ends as cancelled at once, and the model stops working for it."""
+    async with edit(scripted(LONG, delay_ms=100)) as editor:
+        uri = editor.open("")
+        await editor.status_is("idle")
+        asked = editor.ask(uri, 0, 0)
+        await editor.status_is("thinking")
+        began = time.perf_counter()
+        editor.cancel(asked)
+        with pytest.raises(JsonRpcRequestCancelled):
+            await asked.answer
+        await editor.status_is("idle")
+        assert time.perf_counter() - began < 1  # uncancelled it takes more than 20 s
+        # The next request of the document waits for the thread of the last one.
+        again = editor.ask(uri, 0, 0)
+        await editor.status_is("thinking")
+        editor.cancel(again)
+        assert time.perf_counter() - began < 2
+
+
+async def test_a_newer_request_preempts(edit: Edit) -> None:
+    """The older request of a document is answered with nothing, the newer one with text."""
+    answers = {"slow": LONG, "quick": "1\n\n\nprint()\n"}
+    async with edit(scripted(answers, delay_ms=30)) as editor:
+        uri = editor.open("slow = ")
+        older = editor.ask(uri, 0, 7)
+        await editor.status_is("thinking")
+        editor.change(uri, types.TextDocumentContentChangeWholeDocument("quick = "))
+        began = time.perf_counter()
+        newer = editor.ask(uri, 0, 8)
+        assert await older.answer is None
+        assert [item.insert_text for item in (await newer.answer).items] == ["1"]
+        assert time.perf_counter() - began < 3
+
+
+async def test_another_document_does_not_preempt(edit: Edit) -> None:
+    """Two documents are both answered."""
+    async with edit(scripted(RETURN, delay_ms=20)) as editor:
+        one = editor.open("def f():\n    ", "file:///project/one.py")
+        two = editor.open("def g():\n    ", "file:///project/two.py")
+        texts = await asyncio.gather(editor.ghost_texts(one, 1, 4), editor.ghost_texts(two, 1, 4))
+        assert texts == [["return 1"], ["return 1"]]
+
+
+async def test_typing_as_suggested_costs_nothing(edit: Edit) -> None:
+    """What is typed of a suggestion is answered from the cache with the rest of it."""
+    async with edit(scripted(RETURN, delay_ms=20)) as editor:
+        uri = editor.open("def f():\n    ")
+        assert await editor.ghost_texts(uri, 1, 4) == ["return 1"]
+        for column, character in enumerate("retur", 4):
+            editor.type(uri, 1, column, character)
+        assert await editor.ghost_texts(uri, 1, 9) == ["n 1"]
+        assert (await editor.explain())["cached"]
+
+
+async def test_the_menus_choice_is_honoured(edit: Edit) -> None:
+    """With an entry selected in the menu, ghost text continues that entry."""
+    async with edit(scripted("(1)\n\n\nprint()\n"), client="vscode-1.139.1") as editor:
+        uri = editor.open("def f(items):\n    items.ap")
+        word = types.Range(types.Position(1, 10), types.Position(1, 12))
+        chosen = types.SelectedCompletionInfo(range=word, text="append")
+        [item] = await editor.ghost(uri, 1, 12, selected_completion_info=chosen)
+        assert (item.insert_text, item.range, item.filter_text) == ("append(1)", word, None)
+        seen = await editor.explain()
+        assert (seen["prompt"] + seen["heal"]).endswith("items.append")
+
+
+async def test_a_fuzzy_choice_gets_a_filter_text(edit: Edit) -> None:
+    """Editors show an item only if what it replaces begins its filter text."""
+    async with edit(scripted("(1)\n\n\nprint()\n"), client="vscode-1.139.1") as editor:
+        uri = editor.open("def f(items):\n    items.apn")
+        word = types.Range(types.Position(1, 10), types.Position(1, 13))
+        chosen = types.SelectedCompletionInfo(range=word, text="append")
+        [item] = await editor.ghost(uri, 1, 13, selected_completion_info=chosen)
+        assert item.insert_text == "append(1)"
+        assert item.filter_text.startswith("apn")
+
+
+async def test_acceptance_is_counted_here_only(edit: Edit) -> None:
+    """The item's command says that it was taken."""
+    async with edit(scripted(RETURN)) as editor:
+        uri = editor.open("def f():\n    ")
+        [item] = await editor.ghost(uri, 1, 4)
+        await editor.execute(item.command.command, *item.command.arguments)
+        explained = await editor.explain()
+        assert (explained["n_offered"], explained["n_accepted"]) == (1, 1)
+
+
+async def test_explain_shows_the_prompt(edit: Edit) -> None:
+    """The last completion's prompt with its markers, why it stopped, and what it cost."""
+    async with edit(scripted(RETURN)) as editor:
+        assert await editor.explain() is None
+        await editor.ghost(editor.open("def f():\n    "), 1, 4)
+        told = await editor.explain()
+        assert "<|fim_prefix|>" in told["prompt"]
+        assert "def f():" in told["prompt"]
+        assert (told["stop_reason"], told["template"]) == ("scope", "qwen2.5-coder")
+        assert told["n_generated"] > 0
+
+
+async def test_cells_see_their_notebook(edit: Edit) -> None:
+    """Earlier cells are prefix, later ones suffix; prose is left out."""
+    async with edit(scripted("1)\n"), client="vscode-1.139.1") as editor:
+        uris = [f"vscode-notebook-cell:/project/n.ipynb#c{n}" for n in range(4)]
+        languages = ["python", "markdown", "python", "python"]
+        texts = ["import math as m\n", "# Prose\n", "m.sqrt(", "last = 9\n"]
+        kinds = [types.NotebookCellKind.Markup if n == 1 else types.NotebookCellKind.Code
+                 for n in range(4)]  # fmt: skip
+        notebook = types.NotebookDocument(
+            "file:///project/n.ipynb", "jupyter-notebook", 1,
+            [types.NotebookCell(*cell) for cell in zip(kinds, uris, strict=True)],
+        )  # fmt: skip
+        items = [
+            types.TextDocumentItem(uri, language, 1, text)
+            for uri, language, text in zip(uris, languages, texts, strict=True)
+        ]
+        editor.client.notebook_document_did_open(
+            types.DidOpenNotebookDocumentParams(notebook, items)
+        )
+        assert (await editor.ghost_texts(uris[2], 0, 7))[0] == "1)"
+        prompt = (await editor.explain())["prompt"]
+        # The suffix stands first in the model's own order.
+        assert prompt.index("last = 9") < prompt.index("import math") < prompt.index("m.sqrt")
+        assert "Prose" not in prompt
+
+
+async def test_progress_and_status_of_loading(edit: Edit) -> None:
+    """Loading is shown as progress, and the status goes from loading to idle."""
+    async with edit(scripted(RETURN)) as editor:
+        editor.open("x = 1\n")
+        await editor.status_is("idle")
+        assert [told["state"] for told in editor.statuses][:2] == ["loading", "idle"]
+        reports = editor.client.progress_reports
+        await editor.eventually(lambda: reports and len(next(iter(reports.values()))) >= 2)
+        shown = next(iter(reports.values()))
+        assert isinstance(shown[0], types.WorkDoneProgressBegin)
+        assert isinstance(shown[-1], types.WorkDoneProgressEnd)
+
+
+async def test_initialize_is_quick(edit: Edit) -> None:
+    """The editor is answered before anything heavy is even imported."""
+    async with edit(scripted(RETURN), initialize=False) as editor:
+        began = time.perf_counter()
+        await editor.initialize()
+        # From the start of the process on: 0.8 s on an idle core. Importing the engine takes 1 s.
+        assert time.perf_counter() - began < 3
+        editor.client.exit(None)
+        assert await editor.process.wait() == 1
+
+
+async def test_unasked_status_is_not_sent(edit: Edit, tmp_path: Path) -> None:
+    """Editors that do not know ``fimls/status`` are not bothered with it."""
+    settings = tmp_path / "user.toml"
+    settings.write_text(
+        '[completion]\nengine = "s"\n[engines.s]\nkind = "scripted"\nanswer = "1"\n'
+    )
+    async with edit(None, client="emacs-eglot-1.9") as editor:
+        await editor.ghost(editor.open("x = "), 0, 4)
+        assert editor.statuses == []
+
+
+async def test_unknown_commands_are_refused(edit: Edit) -> None:
+    """With an error that says so and carries no traceback."""
+    async with edit(scripted(RETURN)) as editor:
+        with pytest.raises(JsonRpcInvalidParams) as refused:
+            await editor.execute("fimls.dance")
+        assert refused.value.data is None
+        assert await editor.execute("fimls.status") is not None
+
+
+async def test_a_wave_of_edits_during_a_generation(edit: Edit) -> None:
+    """Keystrokes are taken while the model works, and the text stays the editor's."""
+    async with edit(scripted(LONG, delay_ms=50)) as editor:
+        uri = editor.open("")
+        asks = []
+        for column in range(60):
+            editor.type(uri, 0, column, "ab😀\n"[column % 2])
+            asks.append(editor.ask(uri, 0, column + 1))
+            await asyncio.sleep(0.005)
+        editor.cancel(asks[-1])
+        answers = await asyncio.gather(*(ask.answer for ask in asks), return_exceptions=True)
+        assert answers[:-1] == [None] * 59
+        # A character typed now must land at the end of all of the above.
+        editor.change(uri, types.TextDocumentContentChangeWholeDocument("x = "))
+        again = editor.ask(uri, 0, 4)
+        await editor.status_is("thinking")
+        editor.cancel(again)
