@@ -62,6 +62,7 @@ class Bracket:
     start: int
     indent: int
     header: str
+    ends_line: bool = False  # its contents begin on the next line
     owed: bool = False  # the text after the cursor closes it
 
 
@@ -113,7 +114,7 @@ class Site:
         start = max(self.top, len(self.before) - PARSED_BEFORE)
         if start > self.top:
             start = self.before.find("\n", start) + 1
-        end = _end_of_part(self.after, self.language)
+        end = _end_of_part(self.after)
         return self.language.before_parse + self.before[start:], self.after[:end]
 
 
@@ -142,6 +143,11 @@ def survey(before: str, after: str, name: str) -> Site:
     )
 
 
+_LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]*\||[\w, ()]+(->|in|=>))?[ \t]*\n")
+# What begins a line at column 0 without beginning a new part of the file.
+_SAME_PART = re.compile(r"[\s{})\]]|$|(end|else|elif|fi|done|esac|except|finally|then|do)\b")
+
+
 def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int]:
     """The brackets and the string that are open at the end, and where the last part begins."""
     scanner = Scanner(language, text)
@@ -151,11 +157,17 @@ def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque |
         if mark.kind is Kind.OPEN:
             line = text.rfind("\n", 0, mark.start) + 1
             stack.append(
-                Bracket(mark.name, mark.start, width(text, line), text[line : mark.start].strip())
+                Bracket(
+                    mark.name,
+                    mark.start,
+                    width(text, line),
+                    text[line : mark.start].strip(),
+                    ends_line=_LINE_ENDS.match(text, mark.end) is not None,
+                )
             )
         elif mark.kind is Kind.CLOSE:
             pop(stack, mark.name)
-        elif mark.kind is Kind.NEWLINE and not stack and text[mark.end : mark.end + 1].strip():
+        elif mark.kind is Kind.NEWLINE and not stack and not _SAME_PART.match(text, mark.end):
             top = mark.end
     if language.prose:
         stack = []
@@ -256,12 +268,11 @@ def _matching(stack: list[Bracket], index: int, closer: _Closer) -> int | None:
     return kinds[0] if kinds else None
 
 
-_NEXT_PART = re.compile(r"\n(?=[^\s})\]])")
+_NEXT_PART = re.compile(rf"\n(?!{_SAME_PART.pattern})")
 
 
-def _end_of_part(text: str, language: Language) -> int:
+def _end_of_part(text: str) -> int:
     """Where the top-level part that the cursor is in ends, as far as layout tells."""
-    del language
     found = _NEXT_PART.search(text, 0, PARSED_AFTER)
     if found:
         return found.end()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from fimls.scope.scan import Kind, Scanner
 from fimls.scope.site import Ahead, Site
 
 # Shorter lines repeat by chance (measured on infilling benchmarks: "else:", "i += 1").
@@ -66,9 +67,12 @@ class Repetition:
         """An unconfirmed run that begins with the very next line."""
         return next((run for run in self.runs.values() if run.index == 0), None)
 
-    def to_the_end(self) -> Run | None:
-        """A run that has come to the last line of the scope ahead."""
-        return self.runs.get(len(self.ahead) - 1)
+    def to_the_end(self, floor: int) -> Run | None:
+        """A run that has come to the last line of the scope ahead, which ends at ``floor``."""
+        n = len(self.ahead)
+        if self.by_indent:
+            n = next((i for i, line in enumerate(self.ahead) if line.indent < floor), n)
+        return self.runs.get(n - 1)
 
 
 def _is_certain(run: Run) -> bool:
@@ -99,17 +103,36 @@ def overlap(text: str, tail: str) -> int:
     return k
 
 
-def meets_tail(line: str, site: Site) -> int | None:
-    """Where in the first generated line the rest of the cursor's line begins again."""
+def meets_tail(text: str, site: Site, *, certain: bool = False) -> int | None:
+    """Where in the text on the cursor's line the rest of that line begins again.
+
+    ``certain``: the text ends in a closer that is known to stand in the rest of the line.
+    """
     tail = site.tail.strip()
-    if not tail:
+    bare = text.rstrip()
+    if not tail or not bare:
         return None
-    bare = line.rstrip()
-    if bare.endswith(tail):
-        return len(bare) - len(tail)
+    if certain:
+        shared = overlap(bare, tail)
+        return len(bare) - shared if shared else None
+    cuts = [len(bare) - len(tail)] if bare.endswith(tail) else []
     found = bare.find(tail)
     if found >= 0 and len(tail) >= 4:
-        return found
+        cuts.append(found)
     shared = overlap(bare, tail)
     # A letter in common is chance; a shared closing bracket is not.
-    return len(bare) - shared if shared >= 4 or (shared and bare[-1] in ")]}") else None
+    if shared >= 4 or (shared and bare[-1] in ")]}"):
+        cuts.append(len(bare) - shared)
+    return next((cut for cut in cuts if is_balanced(bare[:cut], site)), None)
+
+
+def is_balanced(text: str, site: Site) -> bool:
+    """Whether the text closes what it opens: a cut there tears no brackets apart."""
+    scanner = Scanner(site.language, text, opaque=site.opaque)
+    n_open = 0
+    for mark in scanner.marks(final=True):
+        if mark.kind is Kind.OPEN:
+            n_open += 1
+        elif mark.kind is Kind.CLOSE and n_open:
+            n_open -= 1
+    return n_open == 0

@@ -8,6 +8,7 @@ chooses the cut after strong evidence has shown that the text ran too far.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from fimls.fim import Cut, StopReason
@@ -30,6 +31,13 @@ from fimls.scope.suffix import Repetition, Run, meets_tail
 # Statements after which nothing more of the same block is run.
 _LEAVES = frozenset({"return", "raise", "throw"})
 
+
+# Labels, cases and preprocessor lines; a bracket that opens on a line of its own.
+_STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]<]")
+
+_ASSIGNS = re.compile(r"[^=!<>]=[^=>]|=>|[(,]\s*\{$")
+
+_PROSE_BLOCK = re.compile(r"#{1,6} |[-*+] |\d+[.)] |```|~~~|\||>")
 
 # Line ends that are tried when the whole does not parse; each costs a parse.
 _MOST_BOUNDARIES = 8
@@ -162,8 +170,9 @@ class Watcher:
     def _on_closer(self, mark: Mark) -> Cut | None:
         for index in range(len(self._depth) - 1, -1, -1):
             if matches(self._depth[index].name, mark.name):
+                opened = self._depth[index]
                 del self._depth[index:]
-                return self._on_own_block_closed(mark)
+                return self._on_own_block_closed(opened, mark)
         if not self._stack:
             return self._stop(mark.start, StopReason.SCOPE)
         top = self._stack[-1]
@@ -176,9 +185,9 @@ class Watcher:
             self._statement_end = mark.end
         return None
 
-    def _on_own_block_closed(self, mark: Mark) -> Cut | None:
+    def _on_own_block_closed(self, opened: Mark, mark: Mark) -> Cut | None:
         """A block that the generated text had opened is closed: a member may be complete."""
-        if mark.name == "}" and not self._depth and self._holds_members():
+        if mark.name == "}" and not self._depth and opened.start < self._line_start:
             self._member_done = True
         return None
 
@@ -253,8 +262,28 @@ class Watcher:
                     return self._stop(start_of_run, StopReason.SUFFIX, seen=end)
             self._note_weak(line, at, start)
         if self._depth:
-            return None
+            return self._on_block_opened()
         return self._on_whole_line(line, end)
+
+    def _on_block_opened(self) -> Cut | None:
+        """A definition with a block begins behind other members: it is one too many."""
+        if self._line_depth or self._depth[-1].name != "{" or not self._holds_members():
+            return None
+        first = len(self._lines) - 1
+        while first and self._is_prelude(self._lines[first - 1].text):
+            first -= 1
+        if not first or all(self._is_prelude(line.text) for line in self._lines[:first]):
+            return None
+        if _ASSIGNS.search(self._lines[-1].text):
+            return None
+        return self._stop(self._lines[first].start, StopReason.SCOPE)
+
+    def _is_prelude(self, text: str) -> bool:
+        """Comments, annotations and half-finished headers belong to what follows them."""
+        language = self.site.language
+        return text.startswith((*language.line_comments, "/*", "*", "@", "#", "[")) or not (
+            text.endswith((";", "}", ",")) or not language.semicolons
+        )
 
     def _aligned(self, run: Run) -> int:
         """Where the text that stands for all the lines ahead began.
@@ -293,7 +322,7 @@ class Watcher:
     def _on_end_of_first_line(self, line: str, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
         met = meets_tail(line, self.site)
-        if met is not None and not self._depth:
+        if met is not None:
             return self._stop(met, StopReason.SUFFIX, seen=end)
         inner = self._stack[-1] if self._stack else None
         closes = inner is not None and matches(inner.name, self.site.tail.strip()[0])
@@ -350,9 +379,23 @@ class Watcher:
             if first_word(bare) not in self.site.language.goes_on:
                 return self._stop(start, StopReason.SCOPE)
             return None
+        if start and self._is_owed_end(at, bare):
+            return self._stop(start, StopReason.SUFFIX)
         if self.site.is_fresh or start > 0:
             return self._on_layout(at, bare, start)
         return None
+
+    def _is_owed_end(self, at: int, bare: str) -> bool:
+        """An ``end`` that stands after the cursor already, for a block that began before it."""
+        ahead = self.site.ahead
+        word = bare.split(maxsplit=1)[0].rstrip(";)")
+        return (
+            word in self.site.language.ends
+            and bool(ahead)
+            and ahead[0].indent == at
+            and first_word(ahead[0].text) == first_word(bare)
+            and all(line.indent > at for line in self._lines)
+        )
 
     def _on_layout(self, at: int, bare: str, start: int) -> Cut | None:
         language = self.site.language
@@ -363,11 +406,28 @@ class Watcher:
             if self._closes_own_header(at, bare, floor):
                 return None
             return self._stop(start, StopReason.SCOPE)
+        if not language.indented and self._is_left_of_block(at, bare, start):
+            return self._stop(start, StopReason.SCOPE)
         if not self._lines or not self._holds_members():
             if self._holds_members() and self._is_definition(bare):
                 self._member_done = True
             return None
         return self._on_member(at, bare, start)
+
+    def _is_left_of_block(self, at: int, bare: str, start: int) -> bool:
+        """In a brace language: a line no deeper than the header of the cursor's block.
+
+        Only where the block is indented at all, and not for labels, cases and preprocessor
+        lines, which stand further left by custom.
+        """
+        if not start or not self._stack or _STANDS_LEFT.match(bare):
+            return False
+        block = self._stack[-1]
+        first = self._lines[0].indent if self._lines else self.site.indent
+        return block.ends_line and at <= block.indent < min(first, self._cursor_indent())
+
+    def _cursor_indent(self) -> int:
+        return self.site.indent or (self._lines[0].indent if self._lines else 0)
 
     def _closes_own_header(self, at: int, bare: str, floor: Floor) -> bool:
         """A word like ``end`` that closes the enclosing block, and nobody else does."""
@@ -393,7 +453,7 @@ class Watcher:
     def _only_comments(self) -> bool:
         language = self.site.language
         return all(
-            line.text.startswith((*language.line_comments, "/*", "*", "@", "#"))
+            line.text.startswith((*language.line_comments, "/*", "*", "@", "#", "["))
             for line in self._lines
         )
 
@@ -401,10 +461,31 @@ class Watcher:
         return self._judge.is_definition(bare)
 
     def _advance_prose(self, *, final: bool) -> Cut | None:
-        """Prose: the paragraph ends at a blank line, at a fence, at what follows."""
-        end = self._text.find("\n\n", 1)
-        if end > 0 and self._text[:end].strip():
-            return self._stop(end, StopReason.SCOPE)
+        """Prose: the paragraph or list item ends at a blank line, a fence, or what follows."""
+        while True:
+            end = self._text.find("\n", self._line_start)
+            if end < 0 and not final:
+                return None
+            end = len(self._text) if end < 0 else end
+            start, line = self._line_start, self._text[self._line_start : end]
+            if start >= len(self._text):
+                return None
+            cut = self._on_prose_line(line.strip(), start, end)
+            if cut is not None:
+                return cut
+            self._line_start = end + 1
+
+    def _on_prose_line(self, line: str, start: int, end: int) -> Cut | None:
+        has_text = bool(self._text[:start].strip() or self.site.head.strip())
+        if not line and has_text and start:
+            return self._stop(start, StopReason.SCOPE)
+        if start and has_text and _PROSE_BLOCK.match(line):
+            return self._stop(start, StopReason.SCOPE)
+        if line and (self.site.is_fresh or start):
+            self._lines.append(_Line(start, 0, line))
+            run = self._repetition.line(line, 0, start)
+            if run is not None and run.index == 0:
+                return self._stop(run.start, StopReason.SUFFIX)
         return None
 
     # -- the end
@@ -418,8 +499,13 @@ class Watcher:
     def _stop(self, at: int, reason: StopReason, *, seen: int | None = None) -> Cut:
         """Strong evidence: the text has run past ``at``. Weak evidence may say: earlier."""
         if seen is not None and reason is StopReason.SUFFIX and self._line_start == 0:
-            met = meets_tail(self._text[:seen], self.site) if not self.site.is_fresh else None
-            at = min(at, met) if met is not None else at
+            met = meets_tail(self._text[:seen], self.site, certain=True)
+            at = min(at, met) if met is not None and not self.site.is_fresh else at
+        run = self._repetition.to_the_end(self._floor.indent if self._floor else 0)
+        if run is not None and run.start < at:
+            sound = self._sound_start(run)
+            if sound is not None:
+                return Cut(self._trim(sound), StopReason.SUFFIX)
         if reason is StopReason.SUFFIX and self._judge.is_sound(self._kept(at)):
             return Cut(self._trim(at), reason)
         earlier = self._weak_cut(at)
@@ -430,9 +516,6 @@ class Watcher:
     def _weak_cut(self, at: int) -> int | None:
         """The cut before ``at`` that weak evidence asks for and that leaves the whole sound."""
         cuts = list(self._weak_runs)
-        run = self._repetition.to_the_end()
-        if run is not None:
-            cuts.insert(0, self._aligned(run))
         if self._leaving and not any(
             line.start > self._leaving[-1] and line.indent <= self.site.ahead[0].indent
             for line in self._lines
@@ -494,7 +577,7 @@ class Watcher:
             run = (
                 self._repetition.line(line.strip(), at, self._line_start)
                 or self._repetition.from_next_line()
-                or self._repetition.to_the_end()
+                or self._repetition.to_the_end(self._floor.indent if self._floor else 0)
             )
             if run is not None and run.start:
                 shorter = self._trim(self._aligned(run))
