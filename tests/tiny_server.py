@@ -86,7 +86,8 @@ class TinyServer:
         self.ports.add(handler.client_address[1])
 
     def __enter__(self) -> TinyServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, args=(0.01,), daemon=True).start()  # polls for shutdown
         return self
 
     def __exit__(self, *_: object) -> None:
