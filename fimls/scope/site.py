@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
 from fimls.scope.scan import CLOSERS, Kind, Mark, Opaque, Scanner, matches
 
@@ -88,6 +89,8 @@ class Site:
     opaque_owed: bool  # and it is closed after the cursor
     stack: tuple[Bracket, ...]  # outermost first
     ahead: tuple[Ahead, ...]  # the lines that follow up to the first closer that is owed
+    unopened: int  # closers on the rest of the line that close nothing that is open
+    mark: str  # what ends the embedded text that the cursor is in
     top: int  # where the top-level part with the cursor begins, in ``before``
 
     @property
@@ -123,7 +126,7 @@ def survey(before: str, after: str, name: str) -> Site:
     if len(before) > MOST_BEFORE:
         cut = before.find("\n", len(before) - MOST_BEFORE, -1) + 1
         before = before[cut or len(before) - MOST_BEFORE :]
-    before, after = plain(before), plain(after[:MOST_AFTER])
+    before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
     language = lookup(name, before, after)
     head = before[before.rfind("\n") + 1 :]
     tail = after.partition("\n")[0]
@@ -138,6 +141,8 @@ def survey(before: str, after: str, name: str) -> Site:
         opaque=opaque,
         opaque_owed=opaque_owed,
         stack=_owe(stack, closers),
+        unopened=_n_unopened(stack, closers),
+        mark=mark,
         ahead=ahead,
         top=top,
     )
@@ -145,7 +150,12 @@ def survey(before: str, after: str, name: str) -> Site:
 
 _LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]*\||[\w, ()]+(->|in|=>))?[ \t]*\n")
 # What begins a line at column 0 without beginning a new part of the file.
-_SAME_PART = re.compile(r"[\s{})\]]|$|(end|else|elif|fi|done|esac|except|finally|then|do)\b")
+_SAME_PART = re.compile(r"[\s{})\]]|$|</|(end|else|elif|fi|done|esac|except|finally|then|do)\b")
+
+
+def _line_above(text: str, line: int) -> str:
+    """The header of a bracket that stands on a line of its own."""
+    return text[max(0, line - 300) : line].rstrip().rpartition("\n")[2].strip() if line else ""
 
 
 def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int]:
@@ -161,7 +171,7 @@ def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque |
                     mark.name,
                     mark.start,
                     width(text, line),
-                    text[line : mark.start].strip(),
+                    text[line : mark.start].strip() or _line_above(text, line),
                     ends_line=_LINE_ENDS.match(text, mark.end) is not None,
                 )
             )
@@ -189,6 +199,7 @@ def pop(stack: list[Bracket], closer: str) -> Bracket | None:
 class _Closer:
     name: str
     indent: int | None  # when it stands first on its line
+    is_on_line: bool  # on the cursor's line
 
 
 def _look_ahead(
@@ -215,7 +226,7 @@ def _look_ahead(
             elif not language.prose:
                 before = text[line : mark.start]
                 is_first = line > 0 and not before.strip()
-                closers.append(_Closer(mark.name, width(before) if is_first else None))
+                closers.append(_Closer(mark.name, width(before) if is_first else None, line == 0))
         elif mark.kind is Kind.NEWLINE:
             line = mark.end
             if not depth and not closers and len(ahead) < LINES_AHEAD:
@@ -254,6 +265,21 @@ def _owe(stack: list[Bracket], closers: list[_Closer]) -> tuple[Bracket, ...]:
         marked[found] = replace(marked[found], owed=True)
         index = found - 1
     return tuple(marked)
+
+
+def _n_unopened(stack: list[Bracket], closers: list[_Closer]) -> int:
+    """Closers on the cursor's line that the text still to come has to open."""
+    kinds = [bracket.name for bracket in stack]
+    n = 0
+    for closer in closers:
+        if not closer.is_on_line:
+            break
+        match = next((i for i in range(len(kinds) - 1, -1, -1) if matches(kinds[i], closer.name)), -1)
+        if match < 0:
+            n += 1
+        else:
+            del kinds[match:]
+    return n
 
 
 def _matching(stack: list[Bracket], index: int, closer: _Closer) -> int | None:

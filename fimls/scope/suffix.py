@@ -78,8 +78,8 @@ class Repetition:
 def _is_certain(run: Run) -> bool:
     if run.index == 0:
         return run.telling > 0 or run.n > 1
-    # A branch often repeats a line or two of the branch below it (seen in if/elif chains).
-    return run.n > 3 and run.telling > 1
+    # A branch often repeats lines of the branch below it (seen in if/elif chains).
+    return False
 
 
 def overlap(text: str, tail: str) -> int:
@@ -127,7 +127,7 @@ def meets_tail(text: str, site: Site, *, certain: bool = False) -> int | None:
 
 
 def is_balanced(text: str, site: Site) -> bool:
-    """Whether the text closes what it opens: a cut there tears no brackets apart."""
+    """Whether the text closes what it opens, but for what the rest of the line closes."""
     scanner = Scanner(site.language, text, opaque=site.opaque)
     n_open = 0
     for mark in scanner.marks(final=True):
@@ -135,4 +135,4 @@ def is_balanced(text: str, site: Site) -> bool:
             n_open += 1
         elif mark.kind is Kind.CLOSE and n_open:
             n_open -= 1
-    return n_open == 0
+    return n_open == site.unopened

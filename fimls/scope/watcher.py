@@ -33,14 +33,15 @@ _LEAVES = frozenset({"return", "raise", "throw"})
 
 
 # Labels, cases and preprocessor lines; a bracket that opens on a line of its own.
-_STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]<]")
+_STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
 
 _ASSIGNS = re.compile(r"[^=!<>]=[^=>]|=>|[(,]\s*\{$")
 
 _PROSE_BLOCK = re.compile(r"#{1,6} |[-*+] |\d+[.)] |```|~~~|\||>")
 
 # Line ends that are tried when the whole does not parse; each costs a parse.
-_MOST_BOUNDARIES = 8
+_MOST_BOUNDARIES = 6
+_MOST_WEAK = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +255,8 @@ class Watcher:
             at = width(site.head + line) if is_first else width(line)
             self._lines.append(_Line(start, at, line.strip()))
             run = self._repetition.line(line.strip(), at, start)
-            if run is not None and run.index == 0:
-                return self._stop(run.start, StopReason.SUFFIX, seen=end)
             if run is not None:
-                start_of_run = self._sound_start(run)
-                if start_of_run is not None:
-                    return self._stop(start_of_run, StopReason.SUFFIX, seen=end)
+                return self._stop(run.start, StopReason.SUFFIX, seen=end)
             self._note_weak(line, at, start)
         if self._depth:
             return self._on_block_opened()
@@ -297,13 +294,6 @@ class Watcher:
         if run.index and [line.indent for line in skipped] == indents and skipped[0].start:
             return skipped[0].start
         return run.start
-
-    def _sound_start(self, run: Run) -> int | None:
-        """The cut that a run asks for, if the whole parses with it."""
-        for start in dict.fromkeys((self._aligned(run), run.start)):
-            if start and self._judge.is_sound(self._kept(start)):
-                return start
-        return None
 
     def _note_weak(self, line: str, at: int, start: int) -> None:
         """Evidence that is not enough to stop, but may choose the cut later."""
@@ -361,8 +351,9 @@ class Watcher:
         if not rest or rest[0] == "\n":
             self._awaits_head = rest[:1] == "\n" and False
             return None
-        if rest.startswith("```"):
-            return self._stop(start, StopReason.SCOPE) if start else self._stop(0, StopReason.SCOPE)
+        mark = self.site.mark or "```"
+        if rest.startswith(mark):
+            return self._stop(start, StopReason.SCOPE)
         at = len(self._text) - start - len(rest)
         at = width(self._text, start) + (self.site.indent if start == 0 and self.site.is_fresh else 0)
         bare = rest.partition("\n")[0]
@@ -501,42 +492,49 @@ class Watcher:
         if seen is not None and reason is StopReason.SUFFIX and self._line_start == 0:
             met = meets_tail(self._text[:seen], self.site, certain=True)
             at = min(at, met) if met is not None and not self.site.is_fresh else at
-        run = self._repetition.to_the_end(self._floor.indent if self._floor else 0)
-        if run is not None and run.start < at:
-            sound = self._sound_start(run)
-            if sound is not None:
-                return Cut(self._trim(sound), StopReason.SUFFIX)
-        if reason is StopReason.SUFFIX and self._judge.is_sound(self._kept(at)):
-            return Cut(self._trim(at), reason)
-        earlier = self._weak_cut(at)
-        if earlier is not None:
-            return Cut(self._trim(earlier), StopReason.SUFFIX)
-        return Cut(self._best_up_to(at), reason)
+        return self._choose(at, reason)
 
-    def _weak_cut(self, at: int) -> int | None:
-        """The cut before ``at`` that weak evidence asks for and that leaves the whole sound."""
-        cuts = list(self._weak_runs)
-        if self._leaving and not any(
-            line.start > self._leaving[-1] and line.indent <= self.site.ahead[0].indent
-            for line in self._lines
-            if line.start < at
-        ):
-            cuts.append(self._leaving[-1])
-        if not self._judge.is_sound(self._kept(at)):
-            cuts += self._hanging
-        for cut in cuts:
-            if 0 < cut < at and self._judge.is_sound(self._kept(cut)):
+    def _choose(self, at: int, reason: StopReason) -> Cut:
+        """The first of the cuts worth trying, in the order of their evidence, that is sound.
+
+        Where none is, because the code around is broken, the one with the fewest faults.
+        """
+        cuts: list[tuple[int, StopReason]] = []
+        run = self._repetition.to_the_end(self._floor.indent if self._floor else 0)
+        if run is not None:
+            cuts += [(self._aligned(run), StopReason.SUFFIX), (run.start, StopReason.SUFFIX)]
+        if reason is StopReason.SUFFIX:
+            cuts.append((at, reason))
+        cuts += [(start, StopReason.SUFFIX) for start in self._weak_runs[:_MOST_WEAK]]
+        if self._ends_by_leaving(at):
+            cuts.append((self._leaving[-1], StopReason.SUFFIX))
+        cuts.append((at, reason))
+        cuts += [(start, StopReason.SUFFIX) for start in self._hanging[:_MOST_WEAK]]
+        cuts += [(end, reason) for end in self._boundaries(_MOST_BOUNDARIES, at)]
+        fewest: tuple[int, Cut] | None = None
+        for start, why in cuts:
+            if not 0 < start <= at and start != at:
+                continue
+            cut = Cut(self._trim(start), why)
+            n_errors = self._judge.errors(self._text[: cut.at])
+            if not n_errors:
                 return cut
-        return None
+            if fewest is None or n_errors < fewest[0]:
+                fewest = n_errors, cut
+        assert fewest is not None  # ``at`` itself is among the cuts
+        return fewest[1]
+
+    def _ends_by_leaving(self, at: int) -> bool:
+        """Whether the last line of the kept text at the level of what follows is a return."""
+        if not self._leaving:
+            return False
+        level = self.site.ahead[0].indent
+        return not any(
+            self._leaving[-1] < line.start < at and line.indent <= level for line in self._lines
+        )
 
     def _kept(self, at: int) -> str:
         return self._text[: self._trim(at)]
-
-    def _best_up_to(self, at: int) -> int:
-        """The cut at ``at``, or at the last line end before it whose whole parses better."""
-        ends = [self._trim(at), *self._boundaries(_MOST_BOUNDARIES, at)]
-        best = self._judge.best([self._text[:end] for end in ends])
-        return ends[0] if best is None else len(best)
 
     def _trim(self, at: int) -> int:
         """Without the white space before the cut, but with the line end that the tail needs."""
