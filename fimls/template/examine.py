@@ -113,7 +113,9 @@ def _bos(bound: TokenTemplate) -> Iterator[Finding]:
     tokens = bound.render(PROBE, PROBE_CHUNKS).tokens
     vocabulary = bound.vocabulary
     n_bos = tokens.count(vocabulary.bos) if vocabulary.bos is not None else 0
-    if bound.bos is None and n_bos == 0:
+    if vocabulary.bos in bound.markers.values():
+        yield Finding(Level.OK, "bos", "serves as a marker, where the form puts it")
+    elif bound.bos is None and n_bos == 0:
         yield Finding(Level.OK, "bos", "none, as the template says")
     elif n_bos == 1 and tokens[0] == vocabulary.bos:
         yield Finding(Level.OK, "bos", f"{vocabulary.spelling(tokens[0])} once and first")

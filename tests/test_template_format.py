@@ -1,0 +1,108 @@
+"""A template file with a mistake: the error names the file, the key and the way out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fimls.errors import TemplateError
+from fimls.template import load, load_all
+
+GOOD = """\
+name = "mine"
+title = "My model"
+status = "documented"
+verdict = "Mine."
+
+[detect]
+name = 'mine'
+
+[markers]
+PRE = "<p>"
+SUF = "<s>"
+MID = "<m>"
+
+[form]
+file = "{PRE}{prefix}{SUF}{suffix}{MID}{typed}"
+
+[tokens]
+ends = ["<end>"]
+"""
+
+
+def check(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    """Replacing ``old`` in a good template by ``new`` is an error that says ``expected``."""
+    assert old in GOOD
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace(old, new), encoding="utf-8")
+    with pytest.raises(TemplateError) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[detect]", "[detect", "is not TOML"),
+        ('title = "My model"\n', "", '"title" is missing'),
+        ('title = "My model"', "title = 5", '"title" must be a string, not 5'),
+        ('title = "My', 'tilte = "x"\ntitle = "My', 'did you mean "title"?'),
+        ('"documented"', '"trusted"', "must be one of documented, refused, unverified, verified"),
+        ('"documented"', '"unverified"', '"reason" is missing'),
+        ("name = 'mine'", "name = '('", '"detect.name" is not a regular expression'),
+        ("name = 'mine'", "nmae = 'mine'", '"detect.name" is missing'),
+        ('ends = ["<end>"]', "ends = []", '"tokens.ends" must name at least one'),
+        ('ends = ["<end>"]', 'ends = "<end>"', '"tokens.ends" must be a list of strings'),
+        ('ends = ["<end>"]', 'ends = ["a"]\nbos = "maybe"', '"tokens.bos" is "maybe"'),
+        ('ends = ["<end>"]', 'ends = ["a"]\nend = ["b"]', 'did you mean "ends"?'),
+        ('["<end>"]', '["a"]\ndummy_space = ["sufix"]', '"tokens.dummy_space" names sufix'),
+        ("{SUF}", "{SUFF}", 'names {SUFF}, which is unknown; did you mean "SUF"?'),
+        ("{suffix}", "{sufix}", 'names {sufix}, which is unknown; did you mean "suffix"?'),
+        ("{suffix}", "", '"form.file" must hold {suffix} exactly once'),
+        ("{suffix}", "{suffix}{suffix}", '"form.file" must hold {suffix} exactly once'),
+        ("{MID}{typed}", "{typed}{MID}", '"form.file" must end with {typed}'),
+        ("{PRE}{prefix}", "{PRE} {prefix}", "white space next to {PRE}"),
+        ("{MID}{typed}", "{MID}\\n{typed}", "white space next to {MID}"),
+        ("{prefix}{SUF}", "{prefix}x{SUF}", "after {prefix}"),
+        ('typed}"', 'typed}"\nuse_path = true', '"form.use_path" needs a form "with_path"'),
+        ('typed}"', 'typed}"\nuse_path = 1', '"form.use_path" must be true or false'),
+        ("[tokens]", "[sampling]\nheat = 1\n[tokens]", '"sampling.heat" is not a key'),
+        ("[tokens]", "[samplign]\ntop_p = 1\n[tokens]", 'did you mean "sampling"?'),
+    ],
+)
+def test_mistake_is_explained(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    """One mistake, one sentence."""
+    check(tmp_path, old, new, expected)
+
+
+def test_good_template_is_read(tmp_path: Path) -> None:
+    """The template that the mistakes are made in is right."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert load(path).order == "PRE prefix SUF suffix MID"
+
+
+def test_users_template_joins_the_shipped_and_wins(tmp_path: Path) -> None:
+    """A file in the user's directory adds a family, or replaces the one of its name."""
+    (tmp_path / "a.toml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "b.toml").write_text(GOOD.replace('"mine"', '"refact"'), encoding="utf-8")
+    templates = load_all(tmp_path)
+    assert templates["mine"].title == "My model"
+    assert templates["refact"].title == "My model"
+    assert templates["qwen2.5-coder"].title != "My model"
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Which of the two would win nobody should have to guess."""
+    for file in ("a.toml", "b.toml"):
+        (tmp_path / file).write_text(GOOD, encoding="utf-8")
+    with pytest.raises(TemplateError, match=re.escape('the name "mine" is taken by')):
+        load_all(tmp_path)
+
+
+def test_missing_user_directory_is_no_error(tmp_path: Path) -> None:
+    """Most people have no templates of their own."""
+    assert load_all(tmp_path / "nowhere") == load_all()
