@@ -105,7 +105,7 @@ class Backend:
             self._opened = None
 
     async def _load(self, config: Config) -> None:
-        model = config.completion.model
+        model = engine_name(config)
         if not self._last_error:  # a silent retry does not flicker
             self._tell(Status(State.LOADING, model=model))
         try:
@@ -139,6 +139,12 @@ class Backend:
         self._completers.clear()
         if opened is not None:
             in_thread(opened.engine.close)
+
+
+def engine_name(config: Config) -> str:
+    """What runs, for people: the model, or the engine where that is not ours."""
+    completion = config.completion
+    return completion.model if completion.engine == "embedded" else completion.engine
 
 
 def _engine_settings(config: Config) -> tuple[object, ...]:

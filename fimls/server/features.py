@@ -191,7 +191,8 @@ async def _ask_settings(ls: Session, pushed: Any = None) -> None:
         # Not ``wait_for``: pygls fails on late answers to cancelled requests.
         await asyncio.wait({asked}, timeout=SETTINGS_S)
         if asked.done() and not asked.cancelled() and asked.exception() is None:
-            values = next(iter(asked.result()), None)
+            told = next(iter(asked.result()), None)
+            values = values if told is None else told
         else:
             logger.warning("the editor did not tell its settings")
     ls.settings.take(SourceKind.WORKSPACE_CONFIGURATION, values)

@@ -19,7 +19,7 @@ from fimls.config import Config
 from fimls.errors import BadRequest, FimlsError, ModelMissing
 from fimls.fim import Completion
 from fimls.lsp import Place
-from fimls.server.backend import Backend, Opened
+from fimls.server.backend import Backend, Opened, engine_name
 from fimls.server.documents import NOTEBOOKS, Documents
 from fimls.server.exclusion import Exclusion
 from fimls.server.jobs import Jobs, in_thread
@@ -114,7 +114,7 @@ class Session(LanguageServer):
             logger.info("%s", error)  # this place cannot be completed in; others can
             return None
         except FimlsError as error:
-            self.tell_status(Status.of(error, options.model))
+            self.tell_status(Status.of(error, engine_name(config)))
             self._failed(error)
             return None
         finally:
@@ -172,13 +172,12 @@ class Session(LanguageServer):
         self._n_thinking += change
         if self._n_thinking or self.status.state is State.THINKING:
             state = State.THINKING if self._n_thinking else State.IDLE
-            self.tell_status(Status(state, model=self.settings.config.completion.model))
+            self.tell_status(Status(state, model=engine_name(self.settings.config)))
 
     # The model: from disk, or, with consent, from the network.
 
     async def _load(self, config: Config) -> Opened:
-        model = config.completion.model
-        async with progress(self, f"fimls: loading {model}") as bar:
+        async with progress(self, f"fimls: loading {engine_name(config)}") as bar:
             return await in_thread(partial(_open, config, bar.report))
 
     async def _offer(self, error: ModelMissing) -> None:
@@ -245,7 +244,7 @@ def _open(config: Config, report: Callable[[float | None, str], None]) -> Opened
     engine.get()
     choose = partial(choose_template, options.template, options.model)
     choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
-    logger.info("opened %s in %.1f s", options.model, time.perf_counter() - began_s)
+    logger.info("opened %s in %.1f s", engine_name(config), time.perf_counter() - began_s)
     return Opened(engine, choose)
 
 

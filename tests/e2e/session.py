@@ -145,6 +145,9 @@ class Editor:
         params = types.ExecuteCommandParams(command, list(arguments))
         return await self.client.workspace_execute_command_async(params)
 
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def eventually(self, true: Callable[[], Any], timeout_s: float = 10.0) -> None:
         """Wait until something has arrived."""
         deadline = asyncio.get_running_loop().time() + timeout_s
