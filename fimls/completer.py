@@ -84,11 +84,11 @@ class Completer:
         invoked: bool = False,
         chunks: tuple[Chunk, ...] = (),
     ) -> Completion | None:
-        """The text for ``offset`` (in characters), or ``None`` when there is nothing to say.
+        """What to insert at ``offset`` (in characters); its text is empty for nothing at all.
 
-        ``invoked`` means that a person asked for it by hand: it may take longer, and is
-        answered inside a word too. Blocks until done; ``cancel`` ends it within a token.
-        Raises ``FimlsError``.
+        ``None`` when nothing was tried: inside a word, or taken back meanwhile. ``invoked``
+        means that a person asked for it by hand: it may take longer, and is answered inside
+        a word too. Blocks until done; ``cancel`` ends it within a token. Raises ``FimlsError``.
         """
         cursor = Cursor.at(document, offset)
         if cursor.is_inside_word and not invoked:
@@ -102,8 +102,6 @@ class Completer:
                 return None
             with self._lock:
                 self._cache.store(cursor.uri, cursor.before, cursor.after, completion)
-        if not completion.text:
-            return None
         return _in_newlines_of(cursor, completion)
 
     def prompt(self, cursor: Cursor, chunks: tuple[Chunk, ...] = ()) -> Prompt:

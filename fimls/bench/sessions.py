@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fimls.errors import BadRequest
@@ -58,6 +58,10 @@ class Session:
     events: tuple[Event, ...]
     origin: str = ""
     licence: str = ""
+
+    def first(self, n_events: int) -> Session:
+        """Only the first ``n_events`` events; all of them for 0."""
+        return replace(self, events=self.events[: n_events or None])
 
     def states(self) -> Iterator[tuple[Event, str]]:
         """Each event with the document's text after it."""

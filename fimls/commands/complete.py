@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         started_s = time.perf_counter()
         completion = completer.complete(document, place.offset, Cancel(), invoked=True)
         t_total_ms = (time.perf_counter() - started_s) * 1000
-    if completion is None:
+    if completion is None or not (completion.text or args.json):
         if args.json:
             print(json.dumps(facts(None, config, cursor, t_total_ms)))
         else:

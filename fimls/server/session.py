@@ -119,10 +119,13 @@ class Session(LanguageServer):
             return None
         finally:
             self._think(-1)
-        if completion is not None:
-            self.n_offered += 1
-            self.last = (document.uri, completion)
-            logger.debug("%s", _summary(completion))
+        if completion is None:
+            return None
+        self.last = (document.uri, completion)
+        logger.debug("%s", _summary(completion))
+        if not completion.text:
+            return None
+        self.n_offered += 1
         return completion
 
     async def _settings_known(self) -> None:
@@ -178,7 +181,12 @@ class Session(LanguageServer):
 
     async def _load(self, config: Config) -> Opened:
         async with progress(self, f"fimls: loading {engine_name(config)}") as bar:
-            return await in_thread(partial(_open, config, bar.report))
+            loop = asyncio.get_running_loop()
+
+            def notify(news: str) -> None:  # from the engine's threads
+                loop.call_soon_threadsafe(self.tell, news, types.MessageType.Warning)
+
+            return await in_thread(partial(_open, config, bar.report, notify))
 
     async def _offer(self, error: ModelMissing) -> None:
         """Ask once whether a missing model may be downloaded."""
@@ -229,21 +237,34 @@ class Session(LanguageServer):
         return {"uri": uri, **facts, "n_offered": self.n_offered, "n_accepted": self.n_accepted}
 
 
-def _open(config: Config, report: Callable[[float | None, str], None]) -> Opened:
+def _open(
+    config: Config, report: Callable[[float | None, str], None], notify: Callable[[str], None]
+) -> Opened:
     """Open the engine that the settings name; blocks. What this imports takes its time."""
-    from fimls.assembly import choose_template, open_engine  # noqa: PLC0415
+    from fimls.assembly import choose_template, open_engine, open_parts  # noqa: PLC0415
+    from fimls.engine.base import Engine  # noqa: PLC0415
     from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
 
     options = config.completion
     began_s = time.perf_counter()
-    engine = LazyEngine(
-        lambda progress: open_engine(config, options.engine, options.model, progress),
-        idle_s=config.engine.idle_unload_s,
-        progress=lambda done: report(done, ""),
-    )
-    engine.get()
-    choose = partial(choose_template, options.template, options.model)
-    choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
+    engine: Engine
+    choose: ChooseTemplate
+    if options.engine == "embedded":
+        lazy = LazyEngine(
+            lambda progress: open_engine(
+                config, options.engine, options.model, progress, notify
+            ),
+            idle_s=config.engine.idle_unload_s,
+            progress=lambda done: report(done, ""),
+        )
+        lazy.get()
+        engine, choose = lazy, partial(choose_template, options.template, options.model)
+    else:
+        engine, choose = open_parts(config, lambda done: report(done, ""), notify)
+    try:
+        choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
+    except EngineUnreachable as error:
+        logger.warning("%s", error)  # it may come any moment; each completion asks again
     logger.info("opened %s in %.1f s", engine_name(config), time.perf_counter() - began_s)
     return Opened(engine, choose)
 

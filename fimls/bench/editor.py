@@ -1,0 +1,161 @@
+"""An editor without a screen: plays a session against any language server.
+
+It behaves as editors do: sends ``didChange`` for every edit, asks for an inline
+completion after those that ask, and takes back a request that is still running when
+the person goes on typing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.client import LanguageClient
+
+from fimls import __version__
+from fimls.bench.records import Record, kind_of
+from fimls.bench.sessions import Event, Session
+from fimls.document import Encoding, Snapshot
+from fimls.errors import EngineFailed
+
+EXPLAIN = "fimls.explain"  # our own server tells what the last completion cost
+START_S = 30.0  # a server that has not answered `initialize` by then does not work
+FIRST_ANSWER_S = 300.0  # the first request may have to wait for a model
+
+
+class Editor:
+    """A running server and the one document that is open in it."""
+
+    def __init__(self, client: LanguageClient, encoding: Encoding, *, explains: bool) -> None:
+        self._client = client
+        self._encoding = encoding
+        self._explains = explains
+        self.pid = client._server.pid if client._server else 0  # noqa: SLF001 - pygls has no other way
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(cls, command: Sequence[str], root: Path) -> AsyncIterator[Editor]:
+        """Start ``command`` as a server, and end it politely afterwards."""
+        client = LanguageClient("fimls-bench", __version__)
+        await client.start_io(*command)
+        try:
+            answer = await asyncio.wait_for(
+                client.initialize_async(
+                    lsp.InitializeParams(
+                        capabilities=lsp.ClientCapabilities(
+                            general=lsp.GeneralClientCapabilities(
+                                position_encodings=[
+                                    lsp.PositionEncodingKind.Utf32,
+                                    lsp.PositionEncodingKind.Utf16,
+                                ]
+                            )
+                        ),
+                        root_uri=root.as_uri(),
+                    )
+                ),
+                START_S,
+            )
+        except asyncio.TimeoutError:
+            raise EngineFailed(f"{command[0]}: no answer to initialize in {START_S:g} s") from None
+        client.initialized(lsp.InitializedParams())
+        capabilities = answer.capabilities
+        encoding = Encoding(str(capabilities.position_encoding or Encoding.UTF16.value))
+        commands = capabilities.execute_command_provider
+        explains = commands is not None and EXPLAIN in commands.commands
+        try:
+            yield cls(client, encoding, explains=explains)
+        finally:
+            with contextlib.suppress(Exception):  # a dead server cannot say goodbye
+                await asyncio.wait_for(client.shutdown_async(None), START_S)
+                client.exit(None)
+            await client.stop()  # type: ignore[no-untyped-call]  # pygls leaves it unannotated
+
+    async def play(self, session: Session, server: str, *, at_human_pace: bool) -> list[Record]:
+        """One record for each request of ``session``."""
+        uri = f"file:///bench/{session.name}/{session.path}"
+        document = lsp.TextDocumentItem(uri, session.language, 0, session.text)
+        self._client.text_document_did_open(lsp.DidOpenTextDocumentParams(document))
+        records: list[Record] = []
+        running: asyncio.Task[Record] | None = None
+        text = session.text
+        for version, event in enumerate(session.events, start=1):
+            if at_human_pace:
+                await asyncio.sleep(event.wait_ms / 1000)
+                if running is not None and not running.done():
+                    running.cancel()
+            if running is not None:
+                records.append(await running)
+                running = None
+            self._change(uri, session, version, event, text)
+            text = event.apply(text)
+            if event.ask:
+                running = asyncio.ensure_future(self._ask(uri, session, server, event, text))
+        if running is not None:
+            records.append(await running)
+        self._client.text_document_did_close(
+            lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(uri))
+        )
+        return records
+
+    def _change(self, uri: str, session: Session, version: int, event: Event, text: str) -> None:
+        if not event.insert and not event.delete:
+            return
+        was = Snapshot(uri=uri, language=session.language, version=version, text=text)
+        start = was.position(event.at, self._encoding)
+        end = was.position(event.at + event.delete, self._encoding)
+        change = lsp.TextDocumentContentChangePartial(
+            lsp.Range(lsp.Position(*start), lsp.Position(*end)), event.insert
+        )
+        self._client.text_document_did_change(
+            lsp.DidChangeTextDocumentParams(
+                lsp.VersionedTextDocumentIdentifier(version, uri), [change]
+            )
+        )
+
+    async def _ask(
+        self, uri: str, session: Session, server: str, event: Event, text: str
+    ) -> Record:
+        now = Snapshot(uri=uri, language=session.language, version=0, text=text)
+        position = lsp.Position(*now.position(event.cursor, self._encoding))
+        params = lsp.InlineCompletionParams(
+            context=lsp.InlineCompletionContext(lsp.InlineCompletionTriggerKind.Automatic),
+            text_document=lsp.TextDocumentIdentifier(uri),
+            position=position,
+        )
+        started_s = time.perf_counter()
+        kind = kind_of(event)
+        try:
+            answer = await asyncio.wait_for(
+                self._client.text_document_inline_completion_async(params), FIRST_ANSWER_S
+            )
+        except (asyncio.CancelledError, JsonRpcException):
+            t_ms = (time.perf_counter() - started_s) * 1000
+            return Record(session.name, server, kind, "", t_ms, cancelled=True)
+        t_ms = (time.perf_counter() - started_s) * 1000
+        items = answer.items if isinstance(answer, lsp.InlineCompletionList) else answer or ()
+        text = str(getattr(items[0].insert_text, "value", items[0].insert_text)) if items else ""
+        t_line_ms = t_ms if text else None  # the answer comes whole, its first line with it
+        return Record(
+            session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, **await self._explain()
+        )
+
+    async def _explain(self) -> dict[str, Any]:
+        if not self._explains:
+            return {}
+        params = lsp.ExecuteCommandParams(EXPLAIN)
+        told = await self._client.workspace_execute_command_async(params)
+        if not isinstance(told, dict):
+            return {}
+        return {
+            "n_prompt": told["n_prompt"],
+            "n_evaluated": 0 if told["cached"] else told["n_evaluated"],
+            "n_generated": 0 if told["cached"] else told["n_generated"],
+            "t_first_token_ms": None if told["cached"] else told["t_first_token_ms"],
+            "cached": told["cached"],
+        }

@@ -1,0 +1,99 @@
+"""What a replay measures, and the figures made of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from fimls.bench.sessions import Event
+
+# A figure that a server does not tell stays empty and is printed as what it is: not measured.
+NOT_MEASURED = "not measured"
+
+
+def kind_of(event: Event) -> str:
+    """What the person did, in the words of the report."""
+    if event.insert.startswith("\n"):
+        return "newline"
+    if len(event.insert) > 1:
+        return "accept"
+    if event.insert:
+        return "key"
+    return "backspace" if event.delete else "jump"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request of a replay. Times in milliseconds from the request on, counts in tokens.
+
+    ``t_line_ms`` is when the first complete line could be shown; ``t_answer_ms`` when the
+    answer arrived. ``None`` where the server does not tell.
+    """
+
+    session: str
+    server: str
+    kind: str
+    text: str
+    t_answer_ms: float
+    n_prompt: int | None = None
+    n_evaluated: int | None = None
+    n_generated: int | None = None
+    t_first_token_ms: float | None = None
+    t_line_ms: float | None = None
+    cached: bool = False
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one session cost a server's processes."""
+
+    session: str
+    server: str
+    cpu_s: float
+    rss_mb: float
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def percentile_95(values: Iterable[float | None]) -> float | None:
+    """The nearest-rank percentile: an observed value, not an interpolated one."""
+    known = sorted(value for value in values if value is not None)
+    return known[max(0, -(-len(known) * 95 // 100) - 1)] if known else None
+
+
+FIGURES: tuple[tuple[str, Callable[[Record], float | None]], ...] = (
+    ("tokens evaluated", lambda record: record.n_evaluated),
+    ("first token, ms", lambda record: record.t_first_token_ms),
+    ("first complete line, ms", lambda record: record.t_line_ms),
+    ("answer, ms", lambda record: record.t_answer_ms),
+)
+
+
+def summary(records: Sequence[Record], costs: Sequence[Cost]) -> dict[str, dict[str, float | None]]:
+    """Medians and 95th percentiles over all answered requests that were computed."""
+    done = [record for record in records if not record.cancelled]
+    rows: dict[str, dict[str, float | None]] = {}
+    for name, figure in FIGURES:
+        values = [figure(record) for record in done]
+        rows[name] = {"median": median(values), "p95": percentile_95(values)}
+    rows["requests"] = {"total": float(len(records))}
+    rows["answered from a cache"] = {"total": float(sum(record.cached for record in done))}
+    rows["cancelled"] = {"total": float(len(records) - len(done))}
+    rows["CPU, s per session"] = {"median": median(cost.cpu_s for cost in costs)}
+    rows["memory, MB"] = {"total": max((cost.rss_mb for cost in costs), default=None)}
+    per_token = [
+        (record.t_answer_ms - record.t_first_token_ms) / (record.n_generated - 1)
+        for record in done
+        if record.t_first_token_ms is not None and record.n_generated and record.n_generated > 4
+    ]
+    rows["generation, ms per token"] = {"median": median(per_token)}
+    return rows
+
+
+def ratio(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or not theirs else ours / theirs

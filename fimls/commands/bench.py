@@ -1,0 +1,159 @@
+"""``fimls bench``: how fast, measured through the protocol that editors speak."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fimls.config import Source, load
+
+if TYPE_CHECKING:
+    from fimls.bench.replay import Outcome, Plan
+
+
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "bench",
+        help="measure speed through LSP, against any server",
+        description="Measure speed through LSP, against any server.",
+    )
+    kinds = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
+    replay = kinds.add_parser(
+        "replay",
+        parents=[common],
+        help="recorded typing, replayed through LSP and, in the same run, against a peer",
+        description=(
+            "Replay recorded typing through LSP against a language server and, in the same "
+            "run and alternating, against llama-server as llama.vim drives it."
+        ),
+    )
+    replay.add_argument(
+        "--sessions", metavar="DIR", type=Path, help="typing sessions (default: the shipped ones)"
+    )
+    replay.add_argument("--only", metavar="TEXT", default="", help="sessions with TEXT in the name")
+    replay.add_argument(
+        "--limit", metavar="N", type=int, default=0, help="events a session (0: all of them)"
+    )
+    replay.add_argument(
+        "--server", metavar="COMMAND", default="",
+        help="any language server on stdio (default: this fimls with its settings)",
+    )  # fmt: skip
+    replay.add_argument(
+        "--peer",
+        metavar="PROGRAM",
+        default="",
+        help="path or name of llama-server; none if left out",
+    )
+    replay.add_argument("--peer-ctx", metavar="N", type=int, default=8192, help="its context")
+    replay.add_argument(
+        "--pace", choices=("full", "human"), default="full",
+        help="each request waits for the last answer, or pauses as they were recorded",
+    )  # fmt: skip
+    replay.add_argument("--json", metavar="OUT", type=Path, help="every record, and the figures")
+    replay.set_defaults(bench=_replay)
+    return parser
+
+
+def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    status: int = args.bench(args, sources)
+    return status
+
+
+def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    from fimls import models  # noqa: PLC0415 - see fimls.cli
+    from fimls.bench import sessions  # noqa: PLC0415
+    from fimls.bench.replay import Plan  # noqa: PLC0415
+
+    config = load(sources)
+    found = sessions.load_all(args.sessions or sessions.SHIPPED)
+    chosen = [session.first(args.limit) for session in found if args.only in session.name]
+    n_threads = config.engine.n_threads or min(os.cpu_count() or 1, 8)
+    ours = [sys.executable, "-m", "fimls", "--stdio", "--model", config.completion.model,
+            "--set", f"engine.n_threads={n_threads}"]  # fmt: skip
+    plan = Plan(
+        sessions=chosen,
+        command=shlex.split(args.server) if args.server else ours,
+        peer=args.peer,
+        model=models.resolve(config.completion.model, models.models_dir(config.models)),
+        n_threads=n_threads,
+        n_ctx=args.peer_ctx,
+        at_human_pace=args.pace == "human",
+    )
+    outcome = asyncio.run(_follow(plan))
+    _show(outcome, plan)
+    if args.json is not None:
+        args.json.write_text(json.dumps(_facts(outcome, plan), indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+async def _follow(plan: Plan) -> Outcome:
+    from fimls.bench.replay import Outcome, replay  # noqa: PLC0415
+
+    outcome, n_done = Outcome(), 0
+    async for name in replay(plan, outcome):
+        n_done += 1
+        print(f"{n_done} of {len(plan.sessions)}: {name}", file=sys.stderr, flush=True)
+    return outcome
+
+
+def _facts(outcome: Outcome, plan: Plan) -> dict[str, Any]:
+    from fimls.bench.records import summary  # noqa: PLC0415
+    from fimls.bench.replay import OURS, PEER  # noqa: PLC0415
+
+    return {
+        "command": list(plan.command),
+        "model": plan.model.name,
+        "n_threads": plan.n_threads,
+        "pace": "human" if plan.at_human_pace else "full",
+        "figures": {name: summary(*outcome.of(name)) for name in (OURS, PEER)},
+        "records": [asdict(record) for record in outcome.records],
+        "costs": [asdict(cost) for cost in outcome.costs],
+    }
+
+
+def _show(outcome: Outcome, plan: Plan) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from fimls.bench.records import NOT_MEASURED, ratio, summary  # noqa: PLC0415
+    from fimls.bench.replay import OURS, PEER  # noqa: PLC0415
+
+    ours, theirs = (summary(*outcome.of(name)) for name in (OURS, PEER))
+    table = Table(
+        title=f"{len(plan.sessions)} sessions, {plan.model.name}, {plan.n_threads} threads"
+    )
+    table.add_column("per request")
+    for head in ("server", "peer", "ratio"):
+        table.add_column(head, justify="right")
+    for name, row in ours.items():
+        for part, value in row.items():
+            other = theirs[name].get(part)
+            share = ratio(value, other)
+            label = name if part == "total" else f"{name} ({part})"
+            cells = [
+                "" if plan.peer == "" and i else _number(v) for i, v in enumerate((value, other))
+            ]
+            table.add_row(label, *cells, "" if share is None else f"{share:.3f}")
+    console = Console()
+    console.print(table)
+    missing = [n for n, row in ours.items() if all(value is None for value in row.values())]
+    if missing:
+        console.print(f"{NOT_MEASURED}: the server does not tell {', '.join(missing)}")
+    if not plan.peer:
+        console.print(
+            f"peer: {NOT_MEASURED}; give --peer llama-server to measure it in the same run"
+        )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"
