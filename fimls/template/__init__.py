@@ -9,6 +9,7 @@ from fimls.template.detection import detect
 from fimls.template.examine import PROBE, PROBE_CHUNKS, Finding, Level, bind, examine
 from fimls.template.family import Status, Template
 from fimls.template.loading import find, load, load_all
+from fimls.template.unfilled import UnfilledTemplate
 
 __all__ = [
     "PROBE",
@@ -18,6 +19,7 @@ __all__ = [
     "Level",
     "Status",
     "Template",
+    "UnfilledTemplate",
     "bind",
     "detect",
     "examine",
