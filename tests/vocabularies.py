@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -68,6 +69,17 @@ def write_extended(source: Path, tokens: Sequence[str], target: Path) -> Path:
     writer.write_kv_data_to_file()
     writer.close()
     return target
+
+
+class Retold:
+    """A real vocabulary whose file tells something else about its model."""
+
+    def __init__(self, opened: LlamaVocabulary, **changes: str) -> None:
+        self.info = replace(opened.info, **changes)
+        self._opened = opened
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened, name)
 
 
 @lru_cache(maxsize=8)
