@@ -114,7 +114,7 @@ def _admit(
     size = path.stat().st_size
     expected = model.sha256 or hub_sha256
     if expected is None:
-        raise SourceFailed("the Hugging Face hub has no sha256 of the file to check it against")
+        raise SourceFailed(f"nobody says what sha256 {model.file} must have")
     digest = sha256(path, lambda done: report(Progress("checking", done, size)))
     if digest != expected:
         shutil.rmtree(partial, ignore_errors=True)

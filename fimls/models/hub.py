@@ -27,7 +27,10 @@ def fetch(
     _prepare_client()
     import huggingface_hub  # noqa: PLC0415 - takes 0.4 s, and most runs download nothing
 
+    huggingface_hub.logging.set_verbosity_error()  # what matters comes back as an error
     expected, size = _ask(model, source)
+    if expected is None and model.sha256 is None:
+        raise SourceFailed("the Hugging Face hub has no sha256 of the file to check it against")
     report(Progress("downloading", 0, size, note=f"from the Hugging Face hub, {source.repo}"))
     try:
         path = huggingface_hub.hf_hub_download(
@@ -85,7 +88,7 @@ def _bar(report: Report, cancel: Cancel, total: int | None) -> type[Any]:
     """A progress bar class for the client that reports to us and draws nothing."""
     from tqdm import tqdm  # noqa: PLC0415 - comes with the client
 
-    class Bar(tqdm[Any]):
+    class Bar(tqdm):  # type: ignore[type-arg] # generic in its stubs only
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._done = int(kwargs.get("initial") or 0)
             kwargs["disable"] = True
