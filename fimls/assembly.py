@@ -8,42 +8,116 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from fimls import models
-from fimls.completer import Completer
+from fimls.completer import ChooseTemplate, Completer
 from fimls.config import Config, EngineOptions, templates_dir
 from fimls.engine.base import Engine
-from fimls.engine.embedded import EmbeddedSettings, open_embedded
-from fimls.template import BoundTemplate, bind, detect, load_all
+from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
+from fimls.fim import Prompt
+from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
 from fimls.vocabulary import ModelInfo, Vocabulary
 
+if TYPE_CHECKING:  # imported where such engines are opened
+    from fimls.engine.http import HttpEngine
+    from fimls.engine.shared import SharedLink
+
 Progress = Callable[[float], None]
+Notify = Callable[[str], None]
 
 
 def open_completer(config: Config, progress: Progress | None = None) -> Completer:
     """The completer that the settings ask for, its model loaded. Blocks; raises ``FimlsError``."""
+    engine, choose = open_parts(config, progress)
+    return Completer(engine, config.completion, choose)
+
+
+def open_parts(
+    config: Config, progress: Progress | None = None, notify: Notify | None = None
+) -> tuple[Engine, ChooseTemplate]:
+    """The engine for completions, and how to choose its template. Blocks; raises ``FimlsError``.
+
+    ``notify`` hears what the engine has to say while it works: that the local model
+    answers for a remote one, that a crashed process is started again.
+    """
     options = config.completion
-    engine = open_engine(config, options.engine, options.model, progress)
-    return Completer(engine, options, partial(choose_template, options.template, options.model))
+    engine = open_engine(config, options.engine, options.model, progress, notify)
+    if not hasattr(engine, "probe"):  # it cannot be away
+        return engine, partial(choose_template, options.template, options.model)
+    remote = cast("HttpEngine", engine)
+    choose = partial(_choose_beside, config, remote)
+    if not options.fallback:
+        return remote, choose
+    from fimls.engine.fallback import FallbackEngine  # noqa: PLC0415 - rarely used
+    from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
+
+    def open_local() -> Engine:
+        opened = LazyEngine(
+            lambda progress: open_engine(config, options.fallback, options.model, progress, notify),
+            config.engine.idle_unload_s,
+            progress,
+        )
+        opened.get()
+        return opened
+
+    def render(vocabulary: Vocabulary | None, prompt: Prompt) -> Prompt:
+        assert prompt.window is not None
+        return choose(vocabulary).render(prompt.window, prompt.chunks)
+
+    return FallbackEngine(remote, open_local, render, notify), choose
 
 
 def open_engine(
-    config: Config, engine: str, model: str, progress: Progress | None = None
+    config: Config,
+    engine: str,
+    model: str,
+    progress: Progress | None = None,
+    notify: Notify | None = None,
 ) -> Engine:
     """Open ``embedded`` with a model, or the engine of an ``[engines.NAME]`` table.
 
     Raises ``ModelMissing``, ``ModelUnusable``, ``OutOfMemory``, or ``ConfigError``.
+    Opening a remote engine sends nothing.
     """
     if engine == "embedded":
         path = models.resolve(model, models.models_dir(config.models))
-        return open_embedded(path, embedded_settings(config.engine), progress)
+        return _open_embedded(config.engine, path, progress, notify)
     if config.engines[engine]["kind"] == "scripted":
         from fimls.engine.scripted import open_scripted  # noqa: PLC0415 - for tests and demos
 
         return open_scripted(engine, config.engines[engine])
     from fimls.engine.http import HttpSettings, open_http_engine  # noqa: PLC0415 - rarely used
 
-    return open_http_engine(HttpSettings.from_table(engine, config.engines[engine]))
+    settings = HttpSettings.from_table(engine, config.engines[engine])
+    vocabulary = open_vocabulary(Path(settings.vocabulary)) if settings.vocabulary else None
+    return open_http_engine(settings, vocabulary)
+
+
+def link_to(config: Config, path: Path) -> SharedLink:
+    """The way to the user's shared process for the model file at ``path``."""
+    from fimls.engine.shared import SharedLink, embedded_opener  # noqa: PLC0415
+
+    return SharedLink(embedded_opener(path, embedded_settings(config.engine)))
+
+
+def _open_embedded(
+    options: EngineOptions, path: Path, progress: Progress | None, notify: Notify | None
+) -> Engine:
+    settings = embedded_settings(options)
+    if options.process == "inside":
+        return open_embedded(path, settings, progress)
+    from fimls.engine.shared import (  # noqa: PLC0415 - only where processes are asked for
+        AttachedEngine,
+        ChildLink,
+        SharedLink,
+        embedded_opener,
+    )
+
+    opener = embedded_opener(path, settings)
+    link = SharedLink(opener) if options.process == "shared" else ChildLink(opener)
+    return AttachedEngine(link, notify, progress)
 
 
 def embedded_settings(options: EngineOptions) -> EmbeddedSettings:
@@ -67,3 +141,16 @@ def choose_template(override: str, model: str, vocabulary: Vocabulary | None) ->
     """
     info = ModelInfo(model, architecture="") if vocabulary is None else vocabulary.info
     return bind(detect(info, vocabulary, load_all(templates_dir()), override), vocabulary)
+
+
+def _choose_beside(
+    config: Config, remote: HttpEngine, vocabulary: Vocabulary | None
+) -> BoundTemplate:
+    """The template for a remote engine's vocabulary, or for that of the engine it falls back to."""
+    if vocabulary is not remote.vocabulary:
+        return choose_template("", config.completion.model, vocabulary)
+    settings = remote.settings
+    if remote.fills_own_template:
+        return UnfilledTemplate()
+    override = settings.template or config.completion.template
+    return choose_template(override, settings.model or config.completion.model, vocabulary)

@@ -188,7 +188,7 @@ def _contradictions(config: Config) -> Iterable[str]:
             f"completion.n_prefix + n_suffix + n_predict = {wanted} tokens do not fit into "
             f"engine.n_ctx = {n_ctx}; lower them or raise it"
         )
-    for name in dict.fromkeys((completion.engine, config.review.engine)):
+    for name in dict.fromkeys((completion.engine, completion.fallback, config.review.engine)):
         if name not in {"", "embedded", *config.engines}:
             known = ", ".join(["embedded", *config.engines])
             yield f"engine {name!r} is not defined; add a table [engines.{name}] or use {known}"

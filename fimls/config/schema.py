@@ -58,6 +58,11 @@ class CompletionOptions:
         "embedded",
         "`embedded` (llama.cpp in this process) or the name of an `[engines.NAME]` table.",
     )
+    fallback: str = option(
+        "",
+        "Engine that answers while `completion.engine` is down: `embedded` or the name of an "
+        "`[engines.NAME]` table; empty: none.",
+    )
     template: str = option(
         "", "Name of the FIM template; empty: found from the model's own metadata and vocabulary."
     )
@@ -112,6 +117,12 @@ class CompletionOptions:
 class EngineOptions:
     """How the embedded llama.cpp runs. Zero or `auto` lets fimls choose for this machine."""
 
+    process: str = option(
+        "inside",
+        "Where it runs: `shared` (one process for all editors of a user), `own` (one process "
+        "for each server), or `inside` the server itself. A crash inside ends the server.",
+        choices=("shared", "own", "inside"),
+    )
     n_ctx: int = option(
         4096, "Context: prompt and completion together. Larger costs memory and time.",
         unit="tokens", minimum=256, maximum=1_048_576,

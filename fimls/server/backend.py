@@ -93,6 +93,12 @@ class Backend:
             self._completers[options] = Completer(opened.engine, options, opened.choose_template)
         return self._completers[options]
 
+    @property
+    def condition(self) -> str:
+        """What is unusual about the engine, such as the local one answering for a remote one."""
+        engine = None if self._opened is None else self._opened.engine
+        return str(getattr(engine, "condition", ""))
+
     def forget(self, uri: str) -> None:
         """A document was closed."""
         for completer in self._completers.values():
@@ -152,6 +158,7 @@ def _engine_settings(config: Config) -> tuple[object, ...]:
     completion = config.completion
     return (
         completion.engine,
+        completion.fallback,
         completion.model,
         completion.template,
         config.engine,

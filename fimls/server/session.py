@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from fimls import __version__
 from fimls.config import Config
-from fimls.errors import BadRequest, FimlsError, ModelMissing
+from fimls.errors import BadRequest, EngineUnreachable, FimlsError, ModelMissing
 from fimls.fim import Completion
 from fimls.lsp import Place
 from fimls.server.backend import Backend, Opened, engine_name
@@ -27,6 +27,10 @@ from fimls.server.progress import progress
 from fimls.server.protocol import Protocol
 from fimls.server.settings import ReadSource, Settings
 from fimls.server.status import STATUS, State, Status
+
+if TYPE_CHECKING:  # what they import takes longer than initialize may
+    from fimls.completer import ChooseTemplate
+    from fimls.engine.base import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +179,8 @@ class Session(LanguageServer):
         self._n_thinking += change
         if self._n_thinking or self.status.state is State.THINKING:
             state = State.THINKING if self._n_thinking else State.IDLE
-            self.tell_status(Status(state, model=engine_name(self.settings.config)))
+            condition = self.backend.condition
+            self.tell_status(Status(state, condition, model=engine_name(self.settings.config)))
 
     # The model: from disk, or, with consent, from the network.
 
@@ -242,7 +247,6 @@ def _open(
 ) -> Opened:
     """Open the engine that the settings name; blocks. What this imports takes its time."""
     from fimls.assembly import choose_template, open_engine, open_parts  # noqa: PLC0415
-    from fimls.engine.base import Engine  # noqa: PLC0415
     from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
 
     options = config.completion
@@ -251,9 +255,7 @@ def _open(
     choose: ChooseTemplate
     if options.engine == "embedded":
         lazy = LazyEngine(
-            lambda progress: open_engine(
-                config, options.engine, options.model, progress, notify
-            ),
+            lambda progress: open_engine(config, options.engine, options.model, progress, notify),
             idle_s=config.engine.idle_unload_s,
             progress=lambda done: report(done, ""),
         )

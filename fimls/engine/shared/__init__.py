@@ -8,6 +8,7 @@ A crash inside llama.cpp ends the host's process and no server's.
 """
 
 from fimls.engine.shared.attached import AttachedEngine
-from fimls.engine.shared.links import ChildLink, Opener, SharedLink
+from fimls.engine.shared.links import ChildLink, Link, Opener, SharedLink
+from fimls.engine.shared.openers import embedded_opener
 
-__all__ = ["AttachedEngine", "ChildLink", "Opener", "SharedLink"]
+__all__ = ["AttachedEngine", "ChildLink", "Link", "Opener", "SharedLink", "embedded_opener"]
