@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fimls.config import Source, load, user_file_path
+from fimls.config import Source, load, templates_dir
 
 if TYPE_CHECKING:
     from fimls.fim import Prompt
@@ -53,11 +52,6 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         print(description(find(args.name, templates)), end="")
         return 0
     return _check(args.target, args.template, templates, sources)
-
-
-def templates_dir() -> Path:
-    """Where the user's own templates are, beside their settings."""
-    return user_file_path().parent / "templates"
 
 
 def listing(templates: Mapping[str, Template]) -> str:

@@ -19,8 +19,10 @@ from fimls.vocabulary import Vocabulary
 _CACHED_TEXTS = 256
 # A longer word is not one token in any vocabulary, so generating it anew gains nothing.
 _MAX_HEALED_LETTERS = 32
-# Vocabularies hold HTML tags and white space as user-defined tokens: these are plain text.
-_HARMLESS = re.compile(r"\s+|</?[a-z][a-z0-9]*>")
+# Vocabularies hold HTML tags as user-defined tokens: these are plain text.
+_HARMLESS = re.compile(r"</?[a-z][a-z0-9]*>")
+# How control tokens are spelt that nobody named.
+_SUSPECT = r"<[^<>\s]{1,60}>|\[[A-Z_/]{2,30}\]"
 _LETTERS_AT_END = re.compile(r"[^\W\d_]+\Z")
 
 
@@ -29,7 +31,10 @@ class Source:
 
     def __init__(self, vocabulary: Vocabulary, reserved: Iterable[int]) -> None:
         self._vocabulary = vocabulary
-        self._reserved = dict.fromkeys(reserved, True)
+        self._reserved = frozenset(reserved)
+        named = {spelling for token in self._reserved if (spelling := vocabulary.spelling(token))}
+        longest_first = sorted(named, key=len, reverse=True)
+        self._suspect = re.compile("|".join([*map(re.escape, longest_first), _SUSPECT]))
         self._spellings: dict[int, str] = {}
         self.encode = lru_cache(maxsize=_CACHED_TEXTS)(self._encode)
         self.split = lru_cache(maxsize=_CACHED_TEXTS)(self._split)
@@ -50,7 +55,7 @@ class Source:
             ids: list[int] = []
             for start, end in pairwise(bounds):
                 ids += self._vocabulary.tokenize(text[start:end])
-            found = {self.spelling(i) for i in set(ids) if self._is_reserved(i)}
+            found = self._found(text, ids)
             if not found:
                 return tuple(ids)
             # A token cannot match across a cut, so cut each spelling after its first character.
@@ -86,12 +91,20 @@ class Source:
             kept, end = kept - 1, start
         return ids[:kept], text[end:]
 
-    def _is_reserved(self, token: int) -> bool:
-        known = self._reserved.get(token)
-        if known is None:
-            vocabulary = self._vocabulary
-            known = vocabulary.is_end(token) or (
-                vocabulary.is_control(token) and not _HARMLESS.fullmatch(self.spelling(token))
+    def _found(self, text: str, ids: list[int]) -> set[str]:
+        """Spellings in ``text`` that became control tokens.
+
+        Looks at what is spelt like one instead of at each token: vocabularies of remote
+        engines answer one question at a time.
+        """
+        return {
+            spelling
+            for spelling in set(self._suspect.findall(text))
+            if (token := self._vocabulary.marker(spelling)) is not None
+            and token in ids
+            and (
+                token in self._reserved
+                or self._vocabulary.is_end(token)
+                or not _HARMLESS.fullmatch(spelling)
             )
-            self._reserved[token] = known
-        return known
+        }
