@@ -23,7 +23,7 @@ setup: $(STAMP)  ## install everything into .venv
 demo: $(STAMP)  ## fetch the default model and complete three real files in the terminal
 	@echo "== Fetching the default model (491 MB, once)"
 	@$(BIN)/fimls models pull
-	@for place in norm.py:5:5 basket.ts:15:5 stack.go:19:2; do \
+	@for place in norm.py:4:5 basket.ts:15:5 stack.go:19:2; do \
 		echo; echo "== fimls complete examples/$$place"; \
 		$(BIN)/fimls complete "examples/$$place" || exit; \
 	done

@@ -1,6 +1,5 @@
 from math import sqrt
 
-
 def norm(x: float, y: float) -> float:
     
     return r

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fimls.engine.embedded.engine import EmbeddedEngine
     from fimls.engine.embedded.vocabulary import LlamaVocabulary
 
-__all__ = ["EmbeddedSettings", "open_embedded", "open_vocabulary"]
+__all__ = ["EmbeddedSettings", "open_embedded", "open_vocabulary", "system_info"]
 
 
 def open_embedded(
@@ -36,3 +36,16 @@ def open_vocabulary(path: Path) -> LlamaVocabulary:
     from fimls.engine.embedded.vocabulary import LlamaVocabulary  # noqa: PLC0415
 
     return LlamaVocabulary(Model(path, EmbeddedSettings(), vocab_only=True))
+
+
+def system_info() -> tuple[str, ...]:
+    """The CPU and GPU features that this build of llama.cpp uses here."""
+    import llama_cpp.llama_cpp as c  # noqa: PLC0415  # 0.3 s
+
+    from fimls.engine.embedded import native  # noqa: PLC0415
+
+    native.start()
+    told = c.llama_print_system_info().decode("utf-8", "replace")
+    # It reads like this, with one such list for each device: "CPU : AVX2 = 1 | FMA = 1 | ".
+    pairs = (part.split(":")[-1].split("=") for part in told.split("|") if "=" in part)
+    return tuple(name.strip() for name, value in pairs if value.strip() not in {"0", ""})
