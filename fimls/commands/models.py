@@ -75,25 +75,20 @@ def _list(directory: Path, config: Config, *, verify: bool, as_json: bool) -> No
         print(json.dumps({"directory": str(directory), "models": entries}, indent=2))
         return
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     used = {config.completion.model, config.review.model}
-    table = Table(box=None, pad_edge=False, title=f"Models in {directory}", title_justify="left")
-    for heading, justify in (("Name", "left"), ("Here", "left"), ("Size", "right")):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type] # literals
-    table.add_column("Memory", justify="right", no_wrap=True)
-    table.add_column("Licence and verdict", overflow="fold")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"Models in {directory}\n"))
+    console.print(Text(f"  {'Name':<29}{'Here':<15}{'File':>8}{'Memory':>9}   Licence", "bold"))
     for model in catalogue().values():
-        table.add_row(
-            ("* " if model.name in used else "  ") + model.name,
-            _HERE[states[model.name].value],
-            _gigabytes(model.size) if model.size else "?",
-            _gigabytes(model.memory_mb * 1_000_000),
-            f"{model.licence}. {model.verdict}",
-        )
-    console = Console(highlight=False)
-    console.print(table)
-    console.print("\n* in use. Fetch one: fimls models pull NAME; use one: --model NAME")
+        mark = "*" if model.name in used else " "
+        size = _gigabytes(model.size) if model.size else "?"
+        memory = _gigabytes(model.memory_mb * 1_000_000)
+        line = f"{model.name:<29}{_HERE[states[model.name].value]:<15}{size:>8}{memory:>9}"
+        console.print(Text.assemble(f"{mark} ", line, "   ", model.licence))
+        console.print(Text(f"    {model.verdict}", "dim"))
+    console.print(Text("\n* in use. Fetch one: fimls models pull NAME; use one: --model NAME"))
 
 
 _HERE = {
