@@ -4,7 +4,7 @@ end
 vim.g.loaded_fimls = true
 
 local COMMANDS = {
-  'toggle', 'trigger', 'status', 'restart', 'explain', 'log', 'dismiss',
+  'toggle', 'trigger', 'status', 'restart', 'pull', 'explain', 'log', 'dismiss',
 }
 
 vim.api.nvim_create_user_command('Fimls', function(command)
@@ -12,7 +12,11 @@ vim.api.nvim_create_user_command('Fimls', function(command)
   local fimls = require('fimls')
   if name == 'status' then
     local status = fimls.status()
-    vim.notify(('fimls: %s %s'):format(status.state, status.message or ''))
+    local said = { 'fimls: ' .. status.state }
+    for _, part in ipairs({ 'message', 'nextStep', 'model' }) do
+      said[#said + 1] = status[part] ~= '' and status[part] or nil
+    end
+    vim.notify(table.concat(said, '; '))
   elseif vim.tbl_contains(COMMANDS, name) then
     fimls[name](scope)
   else
@@ -21,7 +25,7 @@ vim.api.nvim_create_user_command('Fimls', function(command)
   end
 end, {
   nargs = '*',
-  desc = 'fimls: toggle [buffer], trigger, status, restart, explain, log',
+  desc = 'fimls: toggle [buffer], trigger, status, restart, pull [model], explain, log',
   complete = function(lead, line)
     local words = line:match('toggle%s') and { 'buffer' } or COMMANDS
     return vim.tbl_filter(function(word)

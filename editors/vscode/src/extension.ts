@@ -9,6 +9,7 @@ import {
 } from "vscode-languageclient/node";
 import { findServer, NotInstalled, type Server } from "./find";
 import { createEnvironment, pullModel } from "./install";
+import { type Explained, explanation } from "./explain";
 import { explicitSettings, serverKeys } from "./settings";
 import { type Status, StatusBar } from "./status";
 import { LastChange } from "./typing";
@@ -125,7 +126,8 @@ class Extension implements vscode.Disposable {
     const keys = serverKeys(this.#context);
     return {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { notebook: "*" }],
-      initializationOptions: explicitSettings(keys),
+      // `client` is ours: it asks for fimls/status notifications.
+      initializationOptions: { ...explicitSettings(keys), client: { status: true } },
       outputChannel: this.#log,
       traceOutputChannel: this.#log,
       errorHandler: this.#errorHandler(),
@@ -247,7 +249,11 @@ class Extension implements vscode.Disposable {
         command: "fimls.explain",
         arguments: [],
       });
-      this.#explanation = typeof answer === "string" ? answer : JSON.stringify(answer, null, 2);
+      if (answer === null) {
+        void vscode.window.showInformationMessage("fimls: nothing has been completed yet.");
+        return;
+      }
+      this.#explanation = explanation(answer as Explained);
     } catch (error) {
       void vscode.window.showWarningMessage(`fimls: ${(error as Error).message}`);
       return;

@@ -47,7 +47,8 @@ function M.check()
     health.warn('not running', { 'Open a file of code', ':Fimls restart', ':Fimls log' })
   end
   local status = server.status
-  local line = ('status: %s %s'):format(status.state, status.message or '')
+  local why = vim.trim((status.message or '') .. ' ' .. (status.nextStep or ''))
+  local line = ('status: %s %s'):format(status.state, why)
   if status.state == 'error' then
     health.error(line, { 'Run "fimls doctor" in a terminal' })
   else

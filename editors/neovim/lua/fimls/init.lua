@@ -105,18 +105,56 @@ function M.statusline()
   return sign == '' and 'fimls' or 'fimls ' .. sign
 end
 
+-- In the order of reading; the server may tell more.
+local FACTS = { 'stop_reason', 'cached', 'model', 'template', 'language', 'n_prompt',
+  'n_evaluated', 'n_generated', 'n_discarded', 't_first_token_ms', 't_total_ms', 't_scope_ms',
+  'n_offered', 'n_accepted' }
+
+--- The last completion as Markdown: its text, why it stopped, what it cost, the whole prompt.
+---@return string[]
+local function explanation(facts)
+  local lines = { '# The last completion', '', facts.uri, '', '## Text', '', '````' }
+  vim.list_extend(lines, vim.split(facts.text, '\n', { plain = true }))
+  vim.list_extend(lines, { '````', '', '## Facts', '' })
+  for _, name in ipairs(FACTS) do
+    local value = facts[name]
+    if value ~= nil and value ~= vim.NIL then
+      local text = type(value) == 'number' and name:match('^t_') and ('%.1f'):format(value)
+        or tostring(value)
+      lines[#lines + 1] = ('- %s: %s'):format(name, text)
+    end
+  end
+  vim.list_extend(lines, { '', '## Prompt', '', '````' })
+  vim.list_extend(lines, vim.split(facts.prompt, '\n', { plain = true }))
+  lines[#lines + 1] = '````'
+  return lines
+end
+
 --- Shows what the model saw for the last completion, why it stopped and what it took.
 function M.explain()
-  server.execute('fimls.explain', {}, function(err, result)
+  server.execute('fimls.explain', {}, function(err, facts)
     if err then
       return vim.notify('fimls: ' .. err.message, vim.log.levels.WARN)
+    elseif type(facts) ~= 'table' then
+      return vim.notify('fimls: nothing has been completed yet')
     end
-    local text = type(result) == 'string' and result or vim.inspect(result)
     vim.cmd('botright new')
     local buf = vim.api.nvim_get_current_buf()
     vim.bo[buf].buftype, vim.bo[buf].bufhidden, vim.bo[buf].swapfile = 'nofile', 'wipe', false
-    vim.api.nvim_buf_set_lines(buf, 0, -1, false, vim.split(text, '\n', { plain = true }))
+    vim.api.nvim_buf_set_lines(buf, 0, -1, false, explanation(facts))
     vim.bo[buf].modifiable, vim.bo[buf].filetype = false, 'markdown'
+  end)
+end
+
+--- Fetches a model (by default the one that the settings name), with the server's progress.
+---@param name? string
+function M.pull(name)
+  server.execute('fimls.pull', name and { name } or {}, function(err, done)
+    if err then
+      vim.notify('fimls: ' .. err.message, vim.log.levels.WARN)
+    elseif done then
+      vim.notify('fimls: the model is here')
+    end
   end)
 end
 

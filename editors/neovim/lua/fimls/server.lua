@@ -8,7 +8,9 @@ local M = {}
 --- The last `fimls/status` of the server, or what the plugin knows by itself.
 ---@class fimls.Status
 ---@field state "stopped"|"loading"|"idle"|"thinking"|"off"|"error"
----@field message string  why, and what to do next
+---@field message string  why
+---@field nextStep? string  what to do about it
+---@field model? string
 M.status = { state = 'stopped', message = 'the server has not been started' }
 
 function M.set_status(status)
@@ -134,13 +136,20 @@ end
 
 --- The client's configuration, as vim.lsp.config and vim.lsp.start take it.
 function M.client_config()
+  local capabilities = vim.lsp.protocol.make_client_capabilities()
+  capabilities.experimental = { fimls = { status = true } } -- fimls/status notifications, please
+  local settings = config.current.settings
+  -- An empty Lua table is a list in JSON, unless told otherwise.
+  settings = next(settings) and settings or vim.empty_dict()
   return {
     name = 'fimls',
-    settings = { fimls = config.current.settings },
-    init_options = config.current.settings,
+    capabilities = capabilities,
+    settings = { fimls = settings },
+    init_options = settings,
     handlers = {
       ['fimls/status'] = function(_, status)
         M.set_status(status)
+        return vim.NIL
       end,
     },
     on_exit = function(code, signal, client_id)
