@@ -151,10 +151,6 @@ class EngineOptions:
         900, "Idle time after which the weights are released; 0: never.", unit="s",
         minimum=0, maximum=604_800,
     )  # fmt: skip
-    memory_mb: int = option(
-        0, "Memory that weights and caches may use together; 0: half of this machine's.",
-        unit="MB", minimum=0, maximum=16_000_000,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
