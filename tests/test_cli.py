@@ -14,10 +14,10 @@ import pytest
 
 from fimls import __version__
 from fimls.cli import COMMANDS
-from fimls.commands.complete import locate
-from fimls.commands.ghost import WHY
+from fimls.commands.complete import Place, locate
+from fimls.commands.ghost import WHY, show
 from fimls.errors import BadRequest
-from fimls.fim import StopReason
+from fimls.fim import Completion, StopReason
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NORM = EXAMPLES / "norm.py"
@@ -229,6 +229,34 @@ def test_doctor_tells_mistaken_settings(tmp_path: Path) -> None:
 def test_every_stop_reason_is_explained() -> None:
     """Why it stopped is said in words, whatever the reason."""
     assert set(WHY) == set(StopReason)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"FORCE_COLOR": "1"}, "    \x1b[1;30;106mr = 1\x1b[0m\n"),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, "    ⟦r = 1⟧\n"),
+        ({}, "    ⟦r = 1⟧\n"),
+    ],
+)
+def test_ghost_text_in_a_terminal(
+    environ: dict[str, str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In colour where there is colour, in brackets where there is none."""
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    completion = Completion("r = 1", StopReason.SUFFIX, n_generated=6, n_discarded=2)
+    show(Place("/x/f.py", "def f():\n    \n    return r\n", 13), completion, 128)
+    shown = capsys.readouterr().out
+    assert expected in shown
+    assert "suffix: it met what already stands after the cursor" in shown
+    assert "6 generated (2 not shown), 122 of 128 saved" in shown
 
 
 @pytest.mark.model

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from fimls.cancel import Cancel
+from fimls.commands.models import markdown
 from fimls.errors import ChecksumMismatch, DownloadFailed, ModelMissing, ModelUnknown, ModelUnusable
 from fimls.models import (
     HubSource,
@@ -136,6 +137,12 @@ def test_the_two_small_models_are_the_official_files(name: str, size: int, sha25
     model = find(name)
     assert (model.size, model.sha256) == (size, sha256)
     assert [type(source) for source in model.sources] == [HubSource, WheelSource]
+
+
+def test_documentation_is_generated() -> None:
+    """docs/models.md holds the table that the catalogue makes; `make docs` writes it."""
+    page = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    assert f"list --markdown -->\n{markdown()}\n<!-- end" in page
 
 
 def test_names() -> None:

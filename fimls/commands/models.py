@@ -27,7 +27,9 @@ def add_parser(
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     listing = actions.add_parser("list", parents=[common], help="the catalogue, and what is here")
     listing.add_argument("--verify", action="store_true", help="compute missing hashes")
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    form = listing.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print the catalogue as a table")
     pull = actions.add_parser("pull", parents=[common], help="fetch models, resuming")
     pull.add_argument("names", nargs="*", metavar="NAME", help="default: the configured models")
     path = actions.add_parser("path", parents=[common], help="print where a model's file is")
@@ -42,7 +44,9 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
     config = load(sources)
     directory = models_dir(config.models)
-    if args.action == "list":
+    if args.action == "list" and args.markdown:
+        print(markdown())
+    elif args.action == "list":
         _list(directory, config, verify=args.verify, as_json=args.json)
     elif args.action == "pull":
         _pull(args.names or _configured(config), directory)
@@ -89,6 +93,21 @@ def _list(directory: Path, config: Config, *, verify: bool, as_json: bool) -> No
         console.print(Text.assemble(f"{mark} ", line, "   ", model.licence))
         console.print(Text(f"    {model.verdict}", "dim"))
     console.print(Text("\n* in use. Fetch one: fimls models pull NAME; use one: --model NAME"))
+
+
+def markdown() -> str:
+    """The table of docs/models.md."""
+    from fimls.models import catalogue  # noqa: PLC0415
+
+    rows = ["| Model | Memory | File | Kind | Licence | Verdict |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    rows += [
+        f"| `{model.name}` | {_gigabytes(model.memory_mb * 1_000_000)} "
+        f"| {_gigabytes(model.size) if model.size else '?'} | {model.kind} | {model.licence} "
+        f"| {model.verdict} |"
+        for model in sorted(catalogue().values(), key=lambda model: model.memory_mb)
+    ]
+    return "\n".join(rows)
 
 
 _HERE = {
