@@ -5,32 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from fimls import __version__
 from fimls.config import Config
-from fimls.errors import BadRequest, EngineUnreachable, FimlsError, ModelMissing
+from fimls.document import Snapshot
+from fimls.errors import BadRequest, FimlsError, ModelMissing
 from fimls.fim import Completion
 from fimls.lsp import Place
 from fimls.server.backend import Backend, Opened, engine_name
 from fimls.server.documents import NOTEBOOKS, Documents
 from fimls.server.exclusion import Exclusion
 from fimls.server.jobs import Jobs, in_thread
+from fimls.server.opening import open_engine_of
 from fimls.server.progress import progress
 from fimls.server.protocol import Protocol
 from fimls.server.settings import ReadSource, Settings
 from fimls.server.status import STATUS, State, Status
-
-if TYPE_CHECKING:  # what they import takes longer than initialize may
-    from fimls.completer import ChooseTemplate
-    from fimls.engine.base import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -96,16 +93,14 @@ class Session(LanguageServer):
         cancel = self.jobs.claim(document.uri)
         await self._settings_known()
         config = self.config_of(document.path)
-        reason = self.exclusion.why_not(document, config, self.documents.roots())
-        if reason:
-            self.tell_status(Status(State.OFF, reason))
+        if not self._may_see(document, config):
             return None
-        if self.status.state is State.OFF:
-            self.tell_status(Status(State.IDLE))
         options = config.completion
+        if options.debounce_ms and not invoked:
+            await asyncio.sleep(options.debounce_ms / 1000)
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
         completer = await self.backend.completer(options, t_max_ms / 1000)
-        if completer is None:
+        if completer is None or cancel.is_set():  # a newer keystroke came meanwhile
             return None
         self._think(+1)
         try:
@@ -114,23 +109,34 @@ class Session(LanguageServer):
                 cancel,
                 lambda cancel: completer.complete(document, asked.offset, cancel, invoked=invoked),
             )
-        except BadRequest as error:
-            logger.info("%s", error)  # this place cannot be completed in; others can
-            return None
         except FimlsError as error:
-            self.tell_status(Status.of(error, engine_name(config)))
-            self._failed(error)
+            self._could_not(error, config)
             return None
         finally:
             self._think(-1)
-        if completion is None:
-            return None
-        self.last = (document.uri, completion)
-        logger.debug("%s", _summary(completion))
-        if not completion.text:
+        if completion is not None:
+            self.last = (document.uri, completion)
+            logger.debug("%s", _summary(completion))
+        if completion is None or not completion.text:
             return None
         self.n_offered += 1
         return completion
+
+    def _may_see(self, document: Snapshot, config: Config) -> bool:
+        """Whether a document may be shown to a model; why not goes into the status."""
+        reason = self.exclusion.why_not(document, config, self.documents.roots())
+        if reason:
+            self.tell_status(Status(State.OFF, reason))
+        elif self.status.state is State.OFF:
+            self.tell_status(Status(State.IDLE))
+        return not reason
+
+    def _could_not(self, error: FimlsError, config: Config) -> None:
+        if isinstance(error, BadRequest):
+            logger.info("%s", error)  # this place cannot be completed in; others can
+            return
+        self.tell_status(Status.of(error, engine_name(config)))
+        self._failed(error)
 
     async def _settings_known(self) -> None:
         """Wait for the editor's settings, which it is asked for after ``initialized``."""
@@ -191,7 +197,7 @@ class Session(LanguageServer):
             def notify(news: str) -> None:  # from the engine's threads
                 loop.call_soon_threadsafe(self.tell, news, types.MessageType.Warning)
 
-            return await in_thread(partial(_open, config, bar.report, notify))
+            return await in_thread(partial(open_engine_of, config, bar.report, notify))
 
     async def _offer(self, error: ModelMissing) -> None:
         """Ask once whether a missing model may be downloaded."""
@@ -240,35 +246,6 @@ class Session(LanguageServer):
         facts["prompt"] = "" if completion.prompt is None else completion.prompt.text
         facts["heal"] = "" if prompt is None else prompt["heal"]
         return {"uri": uri, **facts, "n_offered": self.n_offered, "n_accepted": self.n_accepted}
-
-
-def _open(
-    config: Config, report: Callable[[float | None, str], None], notify: Callable[[str], None]
-) -> Opened:
-    """Open the engine that the settings name; blocks. What this imports takes its time."""
-    from fimls.assembly import choose_template, open_engine, open_parts  # noqa: PLC0415
-    from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
-
-    options = config.completion
-    began_s = time.perf_counter()
-    engine: Engine
-    choose: ChooseTemplate
-    if options.engine == "embedded":
-        lazy = LazyEngine(
-            lambda progress: open_engine(config, options.engine, options.model, progress, notify),
-            idle_s=config.engine.idle_unload_s,
-            progress=lambda done: report(done, ""),
-        )
-        lazy.get()
-        engine, choose = lazy, partial(choose_template, options.template, options.model)
-    else:
-        engine, choose = open_parts(config, lambda done: report(done, ""), notify)
-    try:
-        choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
-    except EngineUnreachable as error:
-        logger.warning("%s", error)  # it may come any moment; each completion asks again
-    logger.info("opened %s in %.1f s", engine_name(config), time.perf_counter() - began_s)
-    return Opened(engine, choose)
 
 
 def _summary(completion: Completion) -> str:
