@@ -111,25 +111,33 @@ def _first_letter(line: Line) -> int:
 
 
 def _repeats_suffix(hole: Hole, text: str) -> bool:
-    """Whole lines of ``text`` are, from some line on, the lines that follow the hole."""
-    rest, _, _ = hole.after.partition("\n")
+    """Whole lines of ``text`` are, from some line on, the lines that follow the hole.
+
+    A single line must also be indented alike: the same statement in another block is
+    another statement.
+    """
     kept = text.split("\n")
-    if _telling([rest]) and any(line.strip().endswith(rest.strip()) for line in kept):
-        return True
-    if hole.before.rpartition("\n")[2].strip():
-        kept = kept[1:]  # the rest of the cursor's line
+    rest, _, _ = hole.after.partition("\n")
+    if hole.before.rpartition("\n")[2].strip():  # the hole begins within a line
+        if _telling([rest]) and any(line.strip().endswith(rest.strip()) for line in kept):
+            return True
+        kept = kept[1:]
     if kept and rest.strip():
         kept = kept[:-1]  # one line with what follows
-    ours = [line.strip() for line in kept if line.strip()]
-    suffix = [line.strip() for line in hole.after.split("\n") if line.strip()][:SUFFIX_LINES]
-    for first in range(len(ours)):
-        run = 0
-        while run < min(len(suffix), len(ours) - first) and ours[first + run] == suffix[run]:
-            run += 1
-        reaches_end = first + run == len(ours)
-        if (reaches_end or run > 1) and _telling(suffix[:run]):
-            return True
-    return False
+    ours = [line.rstrip() for line in kept if line.strip()]
+    suffix = [line.rstrip() for line in hole.after.split("\n") if line.strip()][:SUFFIX_LINES]
+    return any(_is_run(ours[first:], suffix) for first in range(len(ours)))
+
+
+def _is_run(ours: list[str], suffix: list[str]) -> bool:
+    run = 0
+    for our, following in zip(ours, suffix, strict=False):
+        if our.strip() != following.strip():
+            break
+        run += 1
+    if run == 0 or not _telling(suffix[:run]):
+        return False
+    return run > 1 or (run == len(ours) and ours[0] == suffix[0])
 
 
 def _telling(lines: list[str]) -> bool:
