@@ -44,9 +44,9 @@ class Language:
     definition: str = ""
     container: str = ""
     goes_on: tuple[str, ...] = _C_GOES_ON
+    loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
     before_parse: str = ""  # what the grammar needs ahead of a fragment
-    definitions_end: str = ""  # pattern of the line that starts a new top-level part
 
 
 LANGUAGES: tuple[Language, ...] = (
@@ -185,6 +185,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"', '"'), ("'", "'")),
         indented=True,
         ends=("fi", "done", "esac", "}"),
+        loose=")",
         definition=r"(function\s+)?[\w:-]+\s*\(\)|function\b",
         goes_on=("else", "elif", "then", "do", "{"),
     ),

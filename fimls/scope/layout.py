@@ -133,9 +133,9 @@ _UNFINISHED = re.compile(
 
 def begins_as_continuation(bare: str, language: Language) -> bool:
     """Whether a line cannot begin a statement of its own."""
-    if first_word(bare) in language.goes_on:
+    if first_word(bare) in language.goes_on or bare[:1] in language.goes_on:
         return True
-    if language.indented and not language.ends:
+    if not language.goes_on or (language.indented and not language.ends):
         return False
     return bool(_GOES_ON_MARK.match(bare)) and not bare.startswith(
         (*language.line_comments, "/*", "::", "<")

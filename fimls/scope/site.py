@@ -198,7 +198,8 @@ def pop(stack: list[Bracket], closer: str) -> Bracket | None:
 @dataclass(frozen=True, slots=True)
 class _Closer:
     name: str
-    indent: int | None  # when it stands first on its line
+    indent: int  # of its line
+    is_first: bool  # on its line
     is_on_line: bool  # on the cursor's line
 
 
@@ -206,7 +207,7 @@ def _look_ahead(
     text: str, language: Language, opaque: Opaque | None
 ) -> tuple[bool, list[_Closer], tuple[Ahead, ...]]:
     """Whether the open string is closed, the closers nobody opened, the lines before them."""
-    opaque_owed = opaque is not None and _is_closed(text, opaque)
+    opaque_owed = opaque is not None and _is_closed(text, opaque, language)
     scanner = Scanner(language, text)
     if opaque is not None and opaque_owed:
         scanner.opaque = opaque
@@ -214,7 +215,7 @@ def _look_ahead(
     closers: list[_Closer] = []
     ahead: list[Ahead] = []
     line = 0
-    _add_line(ahead, text, 0)
+    begins_line = True  # the line began outside brackets, before any closer that is owed
     for mark in scanner.marks(final=True):
         if mark.kind is Kind.OPEN:
             depth.append(mark)
@@ -223,35 +224,41 @@ def _look_ahead(
                 depth.pop()
             if depth:
                 depth.pop()
-            elif not language.prose:
+            elif not language.prose and mark.name not in language.loose:
                 before = text[line : mark.start]
                 is_first = line > 0 and not before.strip()
-                closers.append(_Closer(mark.name, width(before) if is_first else None, line == 0))
+                closers.append(_Closer(mark.name, width(before), is_first, line == 0))
         elif mark.kind is Kind.NEWLINE:
+            if begins_line:
+                _add_line(ahead, text, line, mark.start)
             line = mark.end
-            if not depth and not closers and len(ahead) < LINES_AHEAD:
-                _add_line(ahead, text, line)
+            begins_line = not depth and not closers and len(ahead) < LINES_AHEAD
+    if begins_line:
+        _add_line(ahead, text, line, len(text))
     return opaque_owed, closers, tuple(ahead)
 
 
-def _add_line(ahead: list[Ahead], text: str, start: int) -> None:
-    end = text.find("\n", start)
-    line = text[start : len(text) if end < 0 else end]
-    bare = line.strip()
+def _add_line(ahead: list[Ahead], text: str, start: int, end: int) -> None:
+    bare = text[start:end].strip()
     if bare and bare[0] not in CLOSERS and not bare.startswith("</"):
-        ahead.append(Ahead(bare, width(line), start))
+        ahead.append(Ahead(bare, width(text, start), start))
 
 
-def _is_closed(text: str, opaque: Opaque) -> bool:
+def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
     """Whether the text after the cursor closes the string or comment the cursor is in."""
-    if opaque.closer == "\n":
+    closer = opaque.closer
+    if closer == "\n":
         return True
     if opaque.one_line:
-        return text.partition("\n")[0].count(opaque.closer) % 2 == 1
-    if opaque.is_comment:
-        return opaque.closer in text
+        return text.partition("\n")[0].count(closer) % 2 == 1
+    for opener, end in (*language.block_comments, *language.long_strings):
+        if end == closer and opener != closer and opener in text:
+            # The next one begins before this one ends: this one is not closed.
+            return 0 <= text.find(closer) < text.find(opener)
+        if end == closer and opener != closer:
+            return closer in text
     # The same delimiter opens and closes: an odd number of them closes ours.
-    return text.count(opaque.closer) % 2 == 1
+    return text.count(closer) % 2 == 1
 
 
 def _owe(stack: list[Bracket], closers: list[_Closer]) -> tuple[Bracket, ...]:
@@ -285,12 +292,11 @@ def _n_unopened(stack: list[Bracket], closers: list[_Closer]) -> int:
 def _matching(stack: list[Bracket], index: int, closer: _Closer) -> int | None:
     """The innermost bracket of its kind; by the column, where the closer begins a line."""
     kinds = [i for i in range(index, -1, -1) if matches(stack[i].name, closer.name)]
-    if closer.indent is not None:
-        same = [i for i in kinds if stack[i].indent == closer.indent]
-        if same:
-            return same[0]
-        # Nothing inside a bracket is closed left of it.
+    if not closer.is_on_line:
+        # Nothing that was opened further right is closed left of there.
         kinds = [i for i in kinds if stack[i].indent <= closer.indent] or kinds
+    if closer.is_first:
+        kinds = [i for i in kinds if stack[i].indent == closer.indent] or kinds
     return kinds[0] if kinds else None
 
 

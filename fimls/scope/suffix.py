@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from fimls.scope.scan import Kind, Scanner
-from fimls.scope.site import Ahead, Site
+from fimls.scope.site import LINES_AHEAD, Ahead, Site
 
 # Shorter lines repeat by chance (measured on infilling benchmarks: "else:", "i += 1").
 TELLING = 12
@@ -72,13 +72,15 @@ class Repetition:
         n = len(self.ahead)
         if self.by_indent:
             n = next((i for i, line in enumerate(self.ahead) if line.indent < floor), n)
+        if n == LINES_AHEAD:
+            return None  # it goes on further than we look
         return self.runs.get(n - 1)
 
 
 def _is_certain(run: Run) -> bool:
     if run.index == 0:
         return run.telling > 0 or run.n > 1
-    # A branch often repeats lines of the branch below it (seen in if/elif chains).
+    # A branch often repeats a line or two of the branch below it (seen in if/elif chains).
     return False
 
 

@@ -35,6 +35,8 @@ _LEAVES = frozenset({"return", "raise", "throw"})
 # Labels, cases and preprocessor lines; a bracket that opens on a line of its own.
 _STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
 
+# How comments, annotations, attributes and documentation strings begin.
+_DOCUMENTS = ("/*", "*", "@", "#", "[", '"""', "'''", 'r"""')
 _ASSIGNS = re.compile(r"[^=!<>]=[^=>]|=>|[(,]\s*\{$")
 
 _PROSE_BLOCK = re.compile(r"#{1,6} |[-*+] |\d+[.)] |```|~~~|\||>")
@@ -174,6 +176,8 @@ class Watcher:
                 opened = self._depth[index]
                 del self._depth[index:]
                 return self._on_own_block_closed(opened, mark)
+        if mark.name in self.site.language.loose:
+            return None
         if not self._stack:
             return self._stop(mark.start, StopReason.SCOPE)
         top = self._stack[-1]
@@ -210,7 +214,7 @@ class Watcher:
             return None
         if not self.site.language.semicolons or self.site.tail.strip():
             return None
-        return self._stop_if_sound(mark.end)
+        return self._stop_if_nothing_hangs(mark.end)
 
     def _on_clear(self, mark: Mark) -> Cut | None:
         opaque = self.site.opaque
@@ -278,7 +282,7 @@ class Watcher:
     def _is_prelude(self, text: str) -> bool:
         """Comments, annotations and half-finished headers belong to what follows them."""
         language = self.site.language
-        return text.startswith((*language.line_comments, "/*", "*", "@", "#", "[")) or not (
+        return text.startswith((*language.line_comments, *_DOCUMENTS)) or not (
             text.endswith((";", "}", ",")) or not language.semicolons
         )
 
@@ -340,7 +344,7 @@ class Watcher:
             return None
         self._statement_end = end
         if site.language.indented and not site.language.ends:
-            return self._stop_if_sound(end)
+            return self._stop_if_nothing_hangs(end)
         return None
 
     def _on_head(self) -> Cut | None:
@@ -362,7 +366,7 @@ class Watcher:
         if self._statement_end is not None:
             if not begins_as_continuation(bare, self.site.language):
                 end, self._statement_end = self._statement_end, None
-                cut = self._stop_if_sound(end)
+                cut = self._stop_if_nothing_hangs(end)
                 if cut is not None:
                     return cut
             self._statement_end = None
@@ -394,7 +398,8 @@ class Watcher:
             self._floor = floor_of(self.site, at if self.site.is_fresh else None)
         floor = self._floor
         if language.indented and at < floor.indent:
-            if self._closes_own_header(at, bare, floor):
+            if self._closes_header(at, bare, floor):
+                self._statement_end = start + len(bare)
                 return None
             return self._stop(start, StopReason.SCOPE)
         if not language.indented and self._is_left_of_block(at, bare, start):
@@ -420,15 +425,22 @@ class Watcher:
     def _cursor_indent(self) -> int:
         return self.site.indent or (self._lines[0].indent if self._lines else 0)
 
-    def _closes_own_header(self, at: int, bare: str, floor: Floor) -> bool:
-        """A word like ``end`` that closes the enclosing block, and nobody else does."""
-        language = self.site.language
-        return False and bool(language.ends) and at == floor.indent - 1 and bool(bare)
+    def _closes_header(self, at: int, bare: str, floor: Floor) -> bool:
+        """A word like ``end`` that closes the enclosing block, which nothing else closes."""
+        header = floor.indent - 1
+        if at != header or first_word(bare) not in self.site.language.ends:
+            return False
+        following = next((line for line in self.site.ahead if line.indent <= header), None)
+        return following is None or not (
+            following.indent == header and first_word(following.text) in self.site.language.ends
+        )
 
     def _on_member(self, at: int, bare: str, start: int) -> Cut | None:
         """At the top level or between methods: one definition, or one paragraph."""
         level = min(line.indent for line in self._lines)
-        if at > level:
+        if at > level or begins_as_continuation(bare, self.site.language):
+            return None
+        if bare.startswith(self.site.language.ends or ("\0",)):
             return None
         if self._is_definition(bare) and self._lines[-1].text[:1] != "@":
             if self._member_done or not self._only_comments():
@@ -444,8 +456,7 @@ class Watcher:
     def _only_comments(self) -> bool:
         language = self.site.language
         return all(
-            line.text.startswith((*language.line_comments, "/*", "*", "@", "#", "["))
-            for line in self._lines
+            line.text.startswith((*language.line_comments, *_DOCUMENTS)) for line in self._lines
         )
 
     def _is_definition(self, bare: str) -> bool:
@@ -481,9 +492,10 @@ class Watcher:
 
     # -- the end
 
-    def _stop_if_sound(self, at: int) -> Cut | None:
-        """Stop where the statement is complete, unless the text after it needs more."""
-        if not self._judge.is_no_worse(self._text[:at]):
+    def _stop_if_nothing_hangs(self, at: int) -> Cut | None:
+        """Stop where the statement is complete, unless the lines after it need a header."""
+        ahead = self.site.ahead
+        if self.site.language.indented and ahead and ahead[0].indent > width(self.site.head):
             return None
         return self._stop(at, StopReason.SCOPE)
 
@@ -510,7 +522,6 @@ class Watcher:
             cuts.append((self._leaving[-1], StopReason.SUFFIX))
         cuts.append((at, reason))
         cuts += [(start, StopReason.SUFFIX) for start in self._hanging[:_MOST_WEAK]]
-        cuts += [(end, reason) for end in self._boundaries(_MOST_BOUNDARIES, at)]
         fewest: tuple[int, Cut] | None = None
         for start, why in cuts:
             if not 0 < start <= at and start != at:
@@ -522,7 +533,17 @@ class Watcher:
             if fewest is None or n_errors < fewest[0]:
                 fewest = n_errors, cut
         assert fewest is not None  # ``at`` itself is among the cuts
+        for end in self._boundaries(_MOST_BOUNDARIES, at):
+            if self._judge.is_sound(self._text[:end]):
+                return Cut(end, reason)
         return fewest[1]
+
+    def _run_to_the_end(self) -> Run | None:
+        """A repetition up to the end of the scope ahead, from its beginning or what stands for it."""
+        run = self._repetition.to_the_end(self._floor.indent if self._floor else 0)
+        if run is not None and (run.index == 0 or self._aligned(run) < run.start):
+            return run
+        return None
 
     def _ends_by_leaving(self, at: int) -> bool:
         """Whether the last line of the kept text at the level of what follows is a return."""
@@ -575,7 +596,7 @@ class Watcher:
             run = (
                 self._repetition.line(line.strip(), at, self._line_start)
                 or self._repetition.from_next_line()
-                or self._repetition.to_the_end(self._floor.indent if self._floor else 0)
+                or self._run_to_the_end()
             )
             if run is not None and run.start:
                 shorter = self._trim(self._aligned(run))
