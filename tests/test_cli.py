@@ -231,6 +231,14 @@ def test_every_stop_reason_is_explained() -> None:
     assert set(WHY) == set(StopReason)
 
 
+def test_tabs_are_four_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """Code indented by tabs looks as it does in an editor."""
+    completion = Completion("if x {\n\t\treturn\n\t}", StopReason.SUFFIX)
+    show(Place("/x/f.go", "func f() {\n\t\n}\n", 12), completion, 128)
+    shown = capsys.readouterr().out
+    assert "    2      ⟦if x {\n    3          return\n    4      }⟧\n    5  }\n" in shown
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [

@@ -76,6 +76,7 @@ def _code(place: Place, ghost: str, *, plain: bool) -> Text:
     first = max(len(before) - _LINES_AROUND, 0) + 1
     view = Text()
     for number, line in enumerate(body.split("\n", allow_blank=True), first):
+        line.expand_tabs(4)  # before the number shifts them
         view.append(f"{number:>5}  ", _NUMBER)
         view.append_text(line)
         view.append("\n")
