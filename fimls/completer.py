@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
+from pathlib import PurePath
 
 from fimls import postprocess, scope
 from fimls.cache import CompletionCache
@@ -119,7 +120,8 @@ class Completer:
             self._anchors.move_to_end(cursor.uri)
             while len(self._anchors) > MOST_ANCHORS:
                 self._anchors.popitem(last=False)
-        window = Window(anchor.prefix, typed, anchor.suffix, cursor.path, cursor.language)
+        name = PurePath(cursor.path).name  # where it lies is the machine's affair, not the model's
+        window = Window(anchor.prefix, typed, anchor.suffix, name, cursor.language)
         return model.template.render(window, chunks)
 
     def forget(self, uri: str) -> None:

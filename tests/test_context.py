@@ -28,8 +28,13 @@ def check(marked: str, prefix: str, typed: str, **budget: int) -> None:
 
 def test_the_anchor_is_some_lines_above() -> None:
     """The middle begins with whole lines of the user's own, so the model finds its way."""
-    check("a\nb\nc\nd = █\nz", "a\n", "b\nc\nd = ", anchor_lines=2)
-    check("a\nb\nc\nd = █\nz", "a\nb\nc\n", "d = ", anchor_lines=0)
+    check("1\n2\n3\n4\na\nb = █\nz", "1\n2\n3\n4\n", "a\nb = ", anchor_lines=1)
+    check("1\n2\n3\n4\na\nb = █\nz", "1\n2\n3\n4\na\n", "b = ", anchor_lines=0)
+
+
+def test_the_prefix_keeps_some_lines() -> None:
+    """Near the top of a file the anchor is at the cursor's own line: the model needs a file."""
+    check("a\nb\nc\nd = █\nz", "a\nb\nc\n", "d = ", anchor_lines=2)
     check("d = █", "", "d = ", anchor_lines=3)
 
 

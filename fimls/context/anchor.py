@@ -27,6 +27,9 @@ LEAST_FILL = 0.3
 # A new window leaves this share of the prefix budget free to grow downwards before its
 # start has to move.
 NEW_FILL = 0.75
+# A new anchor leaves at least so many lines to the prefix: a model that is shown hardly any
+# of the file completes some other file.
+LEAST_PREFIX_LINES = 4
 # The first characters of a window, by which its start is found again after edits above it.
 LANDMARK_CHARS = 160
 
@@ -82,6 +85,8 @@ def place(
         if typed is not None and _is_near(typed, budget, count_tokens):
             return previous, typed
     at = _lines_above(before, budget.anchor_lines)
+    if before.count("\n", max(at - 4_000, 0), at) < LEAST_PREFIX_LINES:
+        at = _lines_above(before, 0)
     if count_tokens(before[max(at, len(before) - 8 * budget.n_middle) :]) > budget.n_middle:
         at = _lines_above(before, 0)
     typed = before[at:]
