@@ -117,9 +117,12 @@ def _repeats_suffix(hole: Hole, text: str) -> bool:
     another statement.
     """
     kept = text.split("\n")
-    rest, _, _ = hole.after.partition("\n")
+    rest, _, following = hole.after.partition("\n")
     if hole.before.rpartition("\n")[2].strip():  # the hole begins within a line
         if _telling([rest]) and any(line.strip().endswith(rest.strip()) for line in kept):
+            return True
+        seam = _squeezed(rest + following.lstrip().partition("\n")[0])
+        if rest.strip() and _telling([seam]) and seam in _squeezed(text):
             return True
         kept = kept[1:]
     if kept and rest.strip():
@@ -127,6 +130,10 @@ def _repeats_suffix(hole: Hole, text: str) -> bool:
     ours = [line.rstrip() for line in kept if line.strip()]
     suffix = [line.rstrip() for line in hole.after.split("\n") if line.strip()][:SUFFIX_LINES]
     return any(_is_run(ours[first:], suffix) for first in range(len(ours)))
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 def _is_run(ours: list[str], suffix: list[str]) -> bool:
