@@ -50,9 +50,9 @@ class Host:
             self._changed.notify_all()
 
     @property
-    def has_failed(self) -> bool:
-        """Whether the engine could not be opened."""
-        return self._error is not None
+    def error(self) -> BaseException | None:
+        """Why the engine could not be opened; ``None`` when it could, or is being opened."""
+        return self._error
 
     def serve(self, connection: socket.socket) -> None:
         """Serve a client in threads of its own."""

@@ -123,7 +123,7 @@ class SharedLink:
     """
 
     def __init__(self, opener: Opener, folder: Path | None = None) -> None:
-        self._opener = opener
+        self.opener = opener
         self.path = place.socket_path({"target": opener.target, **opener.arguments}, folder)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -152,7 +152,7 @@ class SharedLink:
         """Listen, and hand the socket to a new host: who connects from now on is served."""
         with place.listen(self.path) as listener:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                self._opener.command("--listener", str(listener.fileno()), str(self.path)),
+                self.opener.command("--listener", str(listener.fileno()), str(self.path)),
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

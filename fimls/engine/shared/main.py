@@ -86,7 +86,7 @@ def serve_listener(
                 host.serve(connection)
             else:
                 connection.close()
-        elif host.has_failed and host.idle_s > 0:
+        elif host.error is not None and host.idle_s > 0:
             break
         elif host.idle_s > linger_s:
             # Nobody can connect between the last look and the end of the socket.

@@ -53,7 +53,7 @@ def held(folder: Path) -> Iterator[None]:
             facts = os.fstat(lock)
             if facts.st_nlink == 0 or not folder.exists():
                 continue
-            if facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:
+            if stat.S_IMODE(facts.st_mode) & 0o077 or not _is_ours(folder):
                 raise EngineFailed(
                     f"{folder} can be entered by others; remove it, or set XDG_RUNTIME_DIR to a "
                     "folder of your own"
@@ -62,6 +62,13 @@ def held(folder: Path) -> Iterator[None]:
         finally:
             os.close(lock)
         return
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody but us (and root) can put another folder in this one's place."""
+    above = folder.parent.stat()
+    shut = not above.st_mode & 0o022 or above.st_mode & stat.S_ISVTX
+    return folder.stat().st_uid == os.getuid() and above.st_uid in {0, os.getuid()} and bool(shut)
 
 
 def connect(path: Path) -> socket.socket | None:

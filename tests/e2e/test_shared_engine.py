@@ -1,0 +1,116 @@
+"""One model for all editors, with real servers, the real model and real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from session import Editor, editing
+
+pytestmark = pytest.mark.model
+
+SETTINGS = {"engine": {"process": "shared", "n_ctx": 2048, "n_sequences": 1}}
+
+
+@pytest.fixture
+def environ(default_model: Path, tmp_path: Path) -> dict[str, str]:
+    """Each test has a user's runtime folder of its own."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    return {"XDG_RUNTIME_DIR": str(runtime), "FIMLS_CACHE_DIR": str(default_model.parent.parent)}
+
+
+def holders(model: Path) -> list[int]:
+    """The processes that have the model's file mapped."""
+    return [
+        int(maps.parent.name)
+        for maps in Path("/proc").glob("[0-9]*/maps")
+        if str(model) in _text(maps)
+    ]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""  # the process has ended, or is not ours
+
+
+async def complete(editor: Editor) -> list[str]:
+    uri = editor.open("def add(a, b):\n    return a\n\n\nprint(add(1, 2))\n")
+    for _ in range(20):  # the model is loaded beside
+        texts = await editor.ghost_texts(uri, 1, 12, invoked=True)
+        if texts:
+            return texts
+        await editor.pause(0.5)
+    return []
+
+
+def eventually(what: Callable[[], Any], within_s: float = 15.0) -> bool:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+async def test_two_editors_one_model(
+    default_model: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """One process has the model; it is killed, and the editors go on with the next one."""
+    before = set(holders(default_model))
+    async with (
+        editing(SETTINGS, tmp_path, environ=environ) as one,
+        editing(SETTINGS, tmp_path, environ=environ) as two,
+    ):
+        answers = await asyncio.gather(complete(one), complete(two))
+        assert answers[0] == answers[1]
+        assert " + b" in answers[0][0]
+        [host] = set(holders(default_model)) - before
+        servers = {one.process.pid, two.process.pid}
+        assert host not in servers
+        os.kill(host, signal.SIGKILL)
+        assert eventually(lambda: host not in holders(default_model))
+        assert await complete(one) == await complete(two) == answers[0]
+        assert len(set(holders(default_model)) - before) == 1
+    runtime = Path(environ["XDG_RUNTIME_DIR"])
+    assert eventually(lambda: not list(runtime.rglob("*")))
+    assert eventually(lambda: set(holders(default_model)) <= before)
+
+
+def test_serve_keeps_the_model(
+    default_model: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """``fimls serve`` owns the engine; editors attach; at Ctrl-C it leaves nothing behind."""
+    config = tmp_path / "serve.toml"
+    config.write_text('[engine]\nprocess = "shared"\nn_ctx = 2048\nn_sequences = 1\n')
+    env = {**os.environ, **environ, "FIMLS_CONFIG": str(config)}
+    command = [sys.executable, "-m", "fimls", "serve"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert said.startswith("serving qwen2.5-coder-0.5b")
+    again = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "is served already" in again.stderr
+
+    async def edit() -> None:
+        async with editing(SETTINGS, tmp_path, environ=environ) as editor:
+            assert " + b" in (await complete(editor))[0]
+            assert editor.process.pid not in holders(default_model)
+
+    asyncio.run(edit())
+    assert process.pid in holders(default_model)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    process.stdout.close()
+    assert not list(Path(environ["XDG_RUNTIME_DIR"]).rglob("*"))
