@@ -22,12 +22,13 @@ from fimls.template import (
     load_all,
 )
 from fimls.vocabulary import ModelInfo
-from tests.vocabularies import extended
+from tests.vocabularies import extended, vocabulary
 
 if TYPE_CHECKING:
     from fimls.engine.embedded.vocabulary import LlamaVocabulary
 
 CASES = Path(__file__).parent / "cases" / "templates"
+PAGE = Path(__file__).parent.parent / "docs" / "families.md"
 TEMPLATES = load_all()
 FAMILIES = sorted(name for name, template in TEMPLATES.items() if template.forms is not None)
 # Trained on SentencePiece vocabularies, which put blanks where they like.
@@ -176,6 +177,15 @@ def test_trusted_facts_have_sources(name: str) -> None:
 
 
 def test_table_for_readers_is_current() -> None:
-    """docs/models.md is what `fimls templates list --markdown` prints."""
-    page = Path(__file__).parent.parent / "docs" / "models.md"
-    assert markdown(TEMPLATES) == page.read_text(encoding="utf-8")
+    """docs/families.md holds what `fimls templates list --markdown` prints (`make docs`)."""
+    assert f" -->\n{markdown(TEMPLATES)}<!-- end" in PAGE.read_text(encoding="utf-8")
+
+
+def test_template_in_the_docs_works(tmp_path: Path) -> None:
+    """The smallest template that the page shows is one."""
+    example = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert example is not None
+    (tmp_path / "mine.toml").write_text(example[1], encoding="utf-8")
+    templates = load_all(tmp_path)
+    assert detect(ModelInfo("Mine-1B_v2", "llama"), None, templates).name == "mine"
+    assert Level.ERROR not in {f.level for f in examine(templates["mine"], vocabulary("starcoder"))}

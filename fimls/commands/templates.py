@@ -30,7 +30,7 @@ def add_parser(
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     listing = actions.add_parser("list", parents=[common], help="every family, with a verdict")
-    listing.add_argument("--markdown", action="store_true", help="print docs/models.md")
+    listing.add_argument("--markdown", action="store_true", help="print a table for docs/families.md")
     show = actions.add_parser("show", parents=[common], help="one family, rendered, with sources")
     show.add_argument("name", metavar="NAME")
     check = actions.add_parser(
@@ -67,19 +67,8 @@ def listing(templates: Mapping[str, Template]) -> str:
 
 
 def markdown(templates: Mapping[str, Template]) -> str:
-    """The reader's table of families: ``docs/models.md``."""
+    """The reader's table of families, as it stands in ``docs/families.md``."""
     lines = [
-        "# Families of models",
-        "",
-        "How each family is asked to fill in the middle is data: one file in `templates/`, with",
-        "a source for each fact. `fimls templates show NAME` prints all of it, `fimls templates",
-        "check MODEL` tries it on a model's real vocabulary.",
-        "",
-        "*verified*: agrees with a real vocabulary or with the makers' code. *documented*: the",
-        "makers describe it, no file of it was tried. *unverified*: something essential is",
-        "hearsay; used only where the settings name it. *refused*: not trained to fill in the",
-        "middle.",
-        "",
         "| Family | Status | Order | Context | Licence | Verdict | Source |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -93,7 +82,6 @@ def markdown(templates: Mapping[str, Template]) -> str:
         facts = (template.title, template.status.value, order, context, template.licence)
         cells = (*facts, verdict, source)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    lines += ["", "<!-- Made by `fimls templates list --markdown`; a test keeps it current. -->"]
     return "\n".join(lines) + "\n"
 
 
