@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from lsprotocol import types
+from pygls.uris import to_fs_path
 
 from fimls.document import Change, Document, Encoding, Position, Snapshot, join_cells
 from fimls.fim import Completion
@@ -54,12 +53,9 @@ def encoding(kind: types.PositionEncodingKind | str | None) -> Encoding:
 
 
 def path_of(uri: str) -> str:
-    """The path of a ``file`` URI, also of one with a fragment (a notebook's cell); else empty."""
-    parts = urlsplit(uri)
-    if parts.scheme not in {"file", "vscode-notebook-cell"}:
-        return ""
-    host = f"//{unquote(parts.netloc)}" if parts.netloc and parts.scheme == "file" else ""
-    return host + url2pathname(parts.path)
+    """The path of a ``file`` URI, or of the notebook that a cell is in; else empty."""
+    scheme, _, rest = uri.partition(":")
+    return to_fs_path(f"file:{rest}") or "" if scheme in {"file", "vscode-notebook-cell"} else ""
 
 
 def place(

@@ -1,0 +1,101 @@
+"""The real 0.5B behind the real server: what is certain about its answers, and its manners."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pygls.exceptions import JsonRpcRequestCancelled
+
+Edit = Callable[..., Any]
+
+pytestmark = pytest.mark.model
+
+CACHE = Path(os.environ.get("FIMLS_CACHE_DIR", Path.home() / ".cache/fimls"))
+WEIGHTS = CACHE / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+SETTINGS = {"completion": {"model": str(WEIGHTS), "t_max_predict_ms": 60_000}}
+
+NORM = """\
+from math import sqrt
+
+def norm(x: float, y: float) -> float:
+    \n    return r
+"""
+
+
+@pytest.fixture(autouse=True)
+def _weights() -> None:
+    assert WEIGHTS.is_file(), 'run "fimls models pull qwen2.5-coder-0.5b" first'
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+async def test_a_known_hole(edit: Edit, newline: str) -> None:
+    """An assignment to r and nothing else, ended by the scope and not by the cap."""
+    async with edit(SETTINGS) as editor:
+        uri = editor.open(NORM.replace("\n", newline))
+        text, *_ = await editor.ghost_texts(uri, 3, 4)
+        assert text.startswith("r = ")
+        assert len(text.splitlines()) == 1
+        told = await editor.explain()
+        assert told["stop_reason"] in {"scope", "suffix"}
+        assert told["template"] == "qwen2.5-coder"
+
+
+async def test_the_loop_is_free_while_the_model_works(edit: Edit) -> None:
+    """Other requests are answered at once during a cold prompt and during decoding."""
+    body = "".join(f"def function_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(120))
+    async with edit(SETTINGS) as editor:
+        uri = editor.open(f"{body}def last(values):\n    ")
+        line = body.count("\n") + 1
+        asked = editor.ask(uri, line, 4)
+        await editor.status_is("thinking")
+        waited = []
+        while not asked.answer.done() and len(waited) < 400:
+            began = time.perf_counter()
+            await editor.execute("fimls.status")
+            waited.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(0.01)
+        await asked.answer
+        worst, median = max(waited), statistics.median(waited)
+        print(f"{len(waited)} round trips: median {median:.1f} ms, worst {worst:.1f} ms")
+        assert len(waited) > 20
+        # 3 ms on an idle machine, both ends included; the model takes all cores meanwhile.
+        assert median < 100
+
+
+async def test_cancel_reaches_a_prompt_evaluation(edit: Edit) -> None:
+    """A cold prompt of a thousand tokens takes seconds; taken back, it ends within one."""
+    body = "".join(f"value_{n} = compute({n}, {n * 7 % 13})\n" for n in range(150))
+    async with edit(SETTINGS) as editor:
+        uri = editor.open(body)
+        await editor.status_is("idle")
+        asked = editor.ask(uri, 150, 0)
+        await editor.status_is("thinking")
+        await asyncio.sleep(0.3)
+        assert not asked.answer.done()
+        editor.cancel(asked)
+        with pytest.raises(JsonRpcRequestCancelled):
+            await asked.answer
+        # The next request of the document has to wait for the thread of the last one.
+        began = time.perf_counter()
+        assert await editor.ghost(uri, 0, 3) == []  # inside a word: answered without the model
+        assert time.perf_counter() - began < 1.0
+
+
+async def test_typing_as_the_model_suggests(edit: Edit) -> None:
+    """The rest of a suggestion is there as soon as it is typed into."""
+    async with edit(SETTINGS) as editor:
+        uri = editor.open(NORM)
+        whole = (await editor.ghost_texts(uri, 3, 4))[0]
+        for column, character in enumerate(whole[:5], 4):
+            editor.type(uri, 3, column, character)
+            began = time.perf_counter()
+            rest = (await editor.ghost_texts(uri, 3, column + 1))[0]
+            assert rest == whole[column - 3 :]
+            assert time.perf_counter() - began < 0.5
