@@ -21,6 +21,8 @@ from fimls.fim import Completion, StopReason
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NORM = EXAMPLES / "norm.py"
+# What is asserted must not depend on how busy the machine is.
+PATIENT = ("--set", "completion.t_max_invoked_ms=600000")
 FACTS = {
     "text",
     "stop_reason",
@@ -44,7 +46,7 @@ def fimls(*args: str, stdin: str = "", **environ: str) -> subprocess.CompletedPr
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**clean, "FIMLS_CONFIG": os.devnull, "COLUMNS": "100", **environ},
         check=False,
     )
@@ -270,7 +272,7 @@ def test_ghost_text_in_a_terminal(
 @pytest.mark.model
 def test_complete_as_json(default_model: Path) -> None:
     """One object with the promised keys, and a completion that stopped by itself."""
-    ran = fimls("complete", f"{NORM}:4:5", "--json", "--model", str(default_model))
+    ran = fimls("complete", f"{NORM}:4:5", "--json", *PATIENT, "--model", str(default_model))
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     assert set(answer) == FACTS
@@ -285,7 +287,8 @@ def test_complete_as_a_filter(default_model: Path) -> None:
     """Standard input goes through, completed at its mark; figures stay out of it."""
     before, after = NORM.read_text().split("\n    \n")
     text = f"{before}\n    █\n{after}"
-    ran = fimls("complete", "-", "--model", str(default_model), "--language", "python", stdin=text)
+    model = str(default_model)
+    ran = fimls("complete", "-", "--model", model, "--language", "python", *PATIENT, stdin=text)
     assert ran.stdout.startswith(f"{before}\n    ")
     assert ran.stdout.endswith(f"\n{after}")
     assert "█" not in ran.stdout
@@ -304,13 +307,14 @@ def test_dry_run_shows_the_exact_prompt(default_model: Path) -> None:
         ).stdout
     )
     assert told["template"] == "qwen2.5-coder"
-    assert told["segments"][0] == {"kind": "marker", "text": "<|fim_prefix|>", "tokens": [151659]}
+    marker = {"kind": "marker", "text": "<|fim_prefix|>", "tokens": [151659]}
+    assert marker in told["segments"]
 
 
 @pytest.mark.model
 def test_the_view_sets_ghost_text_off(default_model: Path) -> None:
     """Without a terminal ghost text stands in brackets; why it stopped and what it cost follow."""
-    ran = fimls("complete", f"{NORM}:4:5", "--model", str(default_model))
+    ran = fimls("complete", f"{NORM}:4:5", *PATIENT, "--model", str(default_model))
     assert re.search(r"^    4      ⟦r = .*⟧$", ran.stdout, re.MULTILINE)
     assert re.search(r"^stopped +(scope|suffix): ", ran.stdout, re.MULTILINE)
     assert "of 128 saved" in ran.stdout

@@ -43,7 +43,7 @@ def pull(
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         with _alone(partial.parent / f"{model.name}.lock", report, cancel):
-            if target.is_file():
+            if state(model, directory) is State.UNVERIFIED:
                 report(Progress("checking", 0, model.size))
             if state(model, directory, verify=True) in {State.VERIFIED, State.UNVERIFIED}:
                 return target
