@@ -132,9 +132,9 @@ REFUSED = [
     ("SmolLM2 135M Instruct", "llama", "not trained"),
     ("DeepSeek R1 Distill Qwen 1.5B", "qwen2", "not trained"),
     ("OpenCoder-8B-Base", "llama", "no statement"),
-    ("Mellum2-12B-A2.5B-Instruct", "mellum", 'set template = "mellum2"'),
-    ("Devstral-Small-2505", "llama", 'set template = "mistral"'),
-    ("Falcon-H1-Tiny-Coder-90M", "falcon-h1", 'set template = "falcon-h1-tiny-coder"'),
+    ("Mellum2-12B-A2.5B-Instruct", "mellum", 'set completion.template = "mellum2"'),
+    ("Devstral-Small-2505", "llama", 'set completion.template = "mistral"'),
+    ("Falcon-H1-Tiny-Coder-90M", "falcon-h1", 'set completion.template = "falcon-h1-tiny-coder"'),
     ("My own model", "llama", "no family"),
 ]
 

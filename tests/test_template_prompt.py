@@ -271,6 +271,15 @@ def test_marker_of_two_tokens_is_an_error() -> None:
     assert "fimls templates list" in message
 
 
+def test_file_that_contradicts_the_template_is_noted() -> None:
+    """The makers' markers win over what a conversion wrote into the file, and it is said."""
+    opened = vocabulary("refact")
+    told = Retold(opened, metadata={"tokenizer.ggml.fim_mid_token_id": "3"})
+    notes = [f.message for f in examine(TEMPLATES["refact"], told) if f.level is Level.NOTE]
+    assert "the file says tokenizer.ggml.fim_mid_token_id = 3, not 2" in notes
+    assert not any("the file says" in f.message for f in examine(TEMPLATES["refact"], opened))
+
+
 def test_vocabulary_without_markers_fits_no_family() -> None:
     """The Llama vocabulary has no markers: every family says so."""
     opened = vocabulary("llama-spm")

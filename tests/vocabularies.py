@@ -74,7 +74,7 @@ def write_extended(source: Path, tokens: Sequence[str], target: Path) -> Path:
 class Retold:
     """A real vocabulary whose file tells something else about its model."""
 
-    def __init__(self, opened: LlamaVocabulary, **changes: str) -> None:
+    def __init__(self, opened: LlamaVocabulary, **changes: Any) -> None:
         self.info = replace(opened.info, **changes)
         self._opened = opened
 

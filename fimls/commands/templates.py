@@ -30,7 +30,7 @@ def add_parser(
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     listing = actions.add_parser("list", parents=[common], help="every family, with a verdict")
-    listing.add_argument("--markdown", action="store_true", help="print a table for docs/families.md")
+    listing.add_argument("--markdown", action="store_true", help="print a table, with sources")
     show = actions.add_parser("show", parents=[common], help="one family, rendered, with sources")
     show.add_argument("name", metavar="NAME")
     check = actions.add_parser(

@@ -80,7 +80,8 @@ def _usable(template: Template, info: ModelInfo, *, named: bool) -> Template:
     if template.status is Status.UNVERIFIED and not named:
         raise ModelRefused(
             f"{_called(info)} is {template.title}, whose template is unverified: "
-            f'{template.reason}. To use it all the same, set template = "{template.name}"'
+            f"{template.reason}. To use it all the same, set "
+            f'completion.template = "{template.name}"'
         )
     return template
 
@@ -103,7 +104,7 @@ def _stranger(info: ModelInfo, vocabulary: Vocabulary | None, templates: Iterabl
         )
     return (
         f"{message}; its vocabulary holds the markers of {' and '.join(fitting)}, but many chat "
-        f"models inherit these untrained. If you know better, set template = "
+        f"models inherit these untrained. If you know better, set completion.template = "
         f'"{fitting[0]}"'
     )
 

@@ -24,6 +24,14 @@ PROBE = Window(
 PROBE_CHUNKS = (Chunk("src/one.py", "ONE = 1\n"), Chunk("src/two.py", "TWO = 2\n"))
 
 
+# What a GGUF file may say about its markers itself: current keys, then deprecated ones.
+_FILE_KEYS = {
+    "PRE": ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"),
+    "SUF": ("tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id"),
+    "MID": ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"),
+}
+
+
 class Level(str, Enum):
     """How a check came out."""
 
@@ -59,8 +67,8 @@ def bind(template: Template, vocabulary: Vocabulary | None) -> BoundTemplate:
         model = vocabulary.info.name or vocabulary.info.path or "this model"
         raise TemplateError(
             f'template "{template.name}" does not fit {model}: {"; ".join(errors)}. Set another '
-            'with "template = ..." ("fimls templates list" shows them), or take a GGUF file that '
-            "was converted with its special tokens"
+            'with "completion.template" ("fimls templates list" shows them), or take a GGUF file '
+            "that was converted with its special tokens"
         )
     return TokenTemplate(template, vocabulary)
 
@@ -88,6 +96,14 @@ def _markers(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
             )
         else:
             yield Finding(Level.OK, "markers", f"{name} = {text} is token {token}")
+            yield from _file_says_otherwise(name, token, vocabulary)
+
+
+def _file_says_otherwise(name: str, token: int, vocabulary: Vocabulary) -> Iterator[Finding]:
+    for key in _FILE_KEYS.get(name, ()):
+        told = vocabulary.info.metadata.get(key, str(token))
+        if told != str(token):
+            yield Finding(Level.NOTE, "markers", f"the file says {key} = {told}, not {token}")
 
 
 def _ends(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
