@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.fimls-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs
+.PHONY: help setup demo test lint format docs eval
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -33,6 +33,13 @@ lint: $(STAMP)  ## types, lint, format, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+# Published benchmarks: make eval DATA="HumanEval-SingleLineInfilling.jsonl.gz …" LIMIT=50
+DATA ?= examples/infilling.jsonl
+LIMIT ?= 12
+eval: $(STAMP)  ## fill holes in real programs and execute them: about two minutes
+	$(BIN)/fimls models pull
+	$(BIN)/fimls eval infilling --data $(DATA) --limit $(LIMIT) --json build/infilling.json
 
 docs: $(STAMP)  ## write the generated parts of the documentation
 	$(BIN)/python docs/generate.py
