@@ -16,7 +16,8 @@ vim.api.nvim_create_user_command('Fimls', function(command)
     for _, part in ipairs({ 'message', 'nextStep', 'model' }) do
       said[#said + 1] = status[part] ~= '' and status[part] or nil
     end
-    vim.notify(table.concat(said, '; '))
+    said = { table.concat(said, '; '), require('fimls.server').message }
+    vim.notify(table.concat(said, '\n'))
   elseif vim.tbl_contains(COMMANDS, name) then
     fimls[name](scope)
   else

@@ -78,8 +78,8 @@ def _alone(name: str) -> Iterator[Path]:
 
 
 def _on_path(name: str, at_least: tuple[int, int], below: tuple[int, int]) -> Path | None:
-    """The editor of that name on PATH, when its version is in the range."""
-    found = shutil.which(name)
+    """The editor of that name on PATH or beside this Python, when its version is in the range."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if found is None:
         return None
     version = re.search(r"(\d+)\.(\d+)", _run(found, "--version"))

@@ -10,11 +10,11 @@ import fcntl
 import os
 import pty
 import re
-import select
 import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +67,10 @@ class Terminal:
             start_new_session=True,
         )
         os.close(slave)
+        # A program that nobody listens to would stand still.
+        self._lock = threading.Lock()
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
 
     def type(self, text: str, *, every_s: float = 0.0) -> None:
         """Press keys, as bytes; with ``every_s`` one after the other, as a person does."""
@@ -78,23 +82,20 @@ class Terminal:
             self.watch(every_s)
 
     def watch(self, seconds: float) -> None:
-        """Take in what the program draws, for so long."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if not self._read(left):
-                return
+        """Let the program draw for so long."""
+        time.sleep(seconds)
 
-    def _read(self, timeout_s: float) -> bool:
-        ready, _, _ = select.select([self._master], [], [], timeout_s)
-        if not ready:
-            return True
-        try:
-            drawn = os.read(self._master, 65536)
-        except OSError:  # the program has ended
-            return False
-        self._answer(drawn)
-        self._stream.feed(_DEVICE_CONTROL.sub(b"", drawn))
-        return bool(drawn)
+    def _listen(self) -> None:
+        while True:
+            try:
+                drawn = os.read(self._master, 65536)
+            except OSError:  # the program has ended
+                return
+            if not drawn:
+                return
+            with self._lock:
+                self._answer(drawn)
+                self._stream.feed(_DEVICE_CONTROL.sub(b"", drawn))
 
     def _answer(self, drawn: bytes) -> None:
         """What a terminal says when it is asked what it is and where its cursor stands."""
@@ -110,7 +111,8 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display]
+        with self._lock:
+            return [line.rstrip() for line in self.screen.display]
 
     @property
     def text(self) -> str:
@@ -118,12 +120,14 @@ class Terminal:
 
     def cells(self) -> list[list[Cell]]:
         """The screen as it is drawn, for pictures."""
-        rows = []
-        for y in range(self.screen.lines):
-            row = self.screen.buffer[y]
-            drawn = (row[x] for x in range(self.screen.columns))
-            rows.append([Cell(c.data, c.fg, c.bg, c.bold, c.italics, c.reverse) for c in drawn])
-        return rows
+        with self._lock:
+            drawn = [
+                [self.screen.buffer[y][x] for x in range(self.screen.columns)]
+                for y in range(self.screen.lines)
+            ]
+        return [
+            [Cell(c.data, c.fg, c.bg, c.bold, c.italics, c.reverse) for c in row] for row in drawn
+        ]
 
     def wait(
         self,
@@ -153,6 +157,7 @@ class Terminal:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 self.process.kill()
         self.process.wait()
+        self._reader.join(2)
         os.close(self._master)
 
     def __enter__(self) -> Terminal:

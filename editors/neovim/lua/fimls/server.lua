@@ -13,6 +13,9 @@ local M = {}
 ---@field model? string
 M.status = { state = 'stopped', message = 'the server has not been started' }
 
+--- The last message of the server, whole.
+M.message = nil ---@type string?
+
 function M.set_status(status)
   M.status = vim.tbl_extend('force', { message = '' }, status)
   api.nvim_exec_autocmds('User', { pattern = 'FimlsStatus', modeline = false, data = M.status })
@@ -46,13 +49,24 @@ function M.command(root)
   return nil, 'fimls: the server is not installed; ' .. INSTALL
 end
 
+--- Says something without stopping whoever types: a message longer than the line would wait for
+--- <Enter>. All of it is in :Fimls status and in the log.
+function M.say(text, level)
+  local line = text:gsub('%s*\n%s*', '; ')
+  local room = vim.o.columns - 30
+  if vim.fn.strdisplaywidth(line) > room then
+    line = vim.fn.strcharpart(line, 0, room) .. '… (:Fimls status)'
+  end
+  vim.notify(line, level or vim.log.levels.INFO)
+end
+
 local told = {} -- one message of each kind is enough
 
 local function tell(text, level)
   if not told[text] then
     told[text] = true
     vim.schedule(function()
-      vim.notify(text, level or vim.log.levels.WARN)
+      M.say(text, level or vim.log.levels.WARN)
     end)
   end
 end
@@ -134,6 +148,14 @@ local function add_root(client, root)
   end
 end
 
+-- LSP MessageType
+local LEVELS = {
+  vim.log.levels.ERROR,
+  vim.log.levels.WARN,
+  vim.log.levels.INFO,
+  vim.log.levels.DEBUG,
+}
+
 --- The client's configuration, as vim.lsp.config and vim.lsp.start take it.
 function M.client_config()
   local capabilities = vim.lsp.protocol.make_client_capabilities()
@@ -149,6 +171,11 @@ function M.client_config()
     handlers = {
       ['fimls/status'] = function(_, status)
         M.set_status(status)
+        return vim.NIL
+      end,
+      ['window/showMessage'] = function(_, params)
+        M.message = params.message
+        M.say(params.message, LEVELS[params.type])
         return vim.NIL
       end,
     },

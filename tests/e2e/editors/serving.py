@@ -1,0 +1,96 @@
+"""The server that the editors start: the real program, on a script or on the real model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from editors import install
+
+COMMAND = (sys.executable, "-m", "fimls", "--stdio")
+
+
+def scripted(home: Path, answers: Mapping[str, str], *, delay_ms: float = 0) -> dict[str, str]:
+    """The environment in which ``fimls`` answers from a script and knows no other settings.
+
+    ``answers`` maps what the prompt holds to what is generated; the longest key decides.
+    """
+    table = "".join(f"{json.dumps(key)} = {json.dumps(text)}\n" for key, text in answers.items())
+    return _configured(
+        home,
+        '[completion]\nengine = "script"\ntemplate = "qwen2.5-coder"\n'
+        f'[engines.script]\nkind = "scripted"\ndelay_ms = {delay_ms}\n'
+        f"[engines.script.answers]\n{table}",
+    )
+
+
+def real_model(home: Path) -> dict[str, str]:
+    """The environment in which ``fimls`` runs the default model, which must be on this machine."""
+    from fimls import models
+    from fimls.config import Config
+    from fimls.errors import ModelError
+
+    config = Config()
+    try:
+        models.resolve(config.completion.model, models.models_dir(config.models))
+    except ModelError as error:
+        pytest.skip(f"{error}")
+    return _configured(home, "[completion]\nt_max_predict_ms = 30000\n")
+
+
+def _configured(home: Path, toml: str) -> dict[str, str]:
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "fimls.toml"
+    file.write_text(toml, encoding="utf-8")
+    package = Path(__file__).parents[3]
+    return {"FIMLS_CONFIG": str(file), "PYTHONPATH": str(package)}
+
+
+def editor(name: str) -> install.Editor:
+    """An editor by its name in ``install.EDITORS``; skips, saying what is missing."""
+    try:
+        return install.EDITORS[name]()
+    except install.Missing as missing:
+        pytest.skip(f"{name} is not to be had: {missing}")
+
+
+def servers_below(pid: int) -> list[int]:
+    """The processes that descend from ``pid`` and run the server."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, rest = [], [pid]
+    while rest:
+        children = parents.get(rest.pop(), [])
+        rest += children
+        found += [child for child in children if _is_server(child)]
+    return found
+
+
+def _is_server(pid: int) -> bool:
+    try:
+        return b"--stdio" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def kill_servers_below(pid: int) -> None:
+    """Kill the server of an editor the hard way, and wait until it is gone."""
+    doomed = servers_below(pid)
+    assert doomed, "no server is running"
+    for server in doomed:
+        os.kill(server, signal.SIGKILL)
+    until = time.monotonic() + 5
+    while set(servers_below(pid)) & set(doomed) and time.monotonic() < until:
+        time.sleep(0.02)

@@ -1,0 +1,364 @@
+"""Neovim, as a person uses it: every test types in a real one and looks at its screen.
+
+The interaction matrix runs on a scripted engine in three ways: Neovim 0.12 with
+vim.lsp.inline_completion, the same with the plugin's own renderer, and 0.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from editors import neovim, serving
+from editors.neovim import Neovim
+
+pytestmark = pytest.mark.editor
+
+WAYS = {
+    "0.12-native": ("neovim-0.12", "native"),
+    "0.12-own": ("neovim-0.12", "own"),
+    "0.11-own": ("neovim-0.11", "own"),
+}
+AREA = "def area(w, h):\n"
+BODY = "size = w * h\n    print(size)\n    return size"
+
+Open = Callable[..., Neovim]
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def open_neovim(way: str, tmp_path: Path) -> Iterator[Open]:
+    """Opens a file in a Neovim whose server answers from a script."""
+    name, renderer = WAYS[way]
+    opened: list[Neovim] = []
+
+    def start(
+        text: str = AREA,
+        answers: dict[str, str] | None = None,
+        *,
+        delay_ms: float = 0,
+        path: str = "area.py",
+        options: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> Neovim:
+        file = tmp_path / path
+        file.write_text(text, encoding="utf-8")
+        script = {"def area(w, h):": BODY} if answers is None else answers
+        env = serving.scripted(tmp_path / "config", script, delay_ms=delay_ms)
+        given = {"renderer": renderer, **(options or {})}
+        vim = Neovim(serving.editor(name), tmp_path, file, env, options=given, **more)
+        opened.append(vim)
+        vim.ready()
+        return vim
+
+    yield start
+    for vim in opened:
+        vim.close()
+
+
+def test_ghost_text_is_shown_and_accepted(open_neovim: Open, way: str) -> None:
+    """A new line asks by itself; the buffer changes only when Tab is pressed."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY.replace("\n", "\n"))
+    assert vim.buffer == "def area(w, h):\n    "
+    drawn_by = vim.lua("return require('fimls.session').get().renderer.name")
+    assert drawn_by == WAYS[way][1]
+    vim.type(neovim.TAB)
+    assert vim.buffer == AREA + "    " + BODY
+    assert vim.ghost() == ""
+    assert vim.explain()["n_accepted"] == 1
+    vim.type(neovim.ESCAPE)
+    vim.type("u")
+    assert vim.buffer == "def area(w, h):\n    ", "one undo takes back what was accepted"
+
+
+def test_accepts_by_word(open_neovim: Open) -> None:
+    """Word by word, a line break and its indentation belong to the next word."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    for so_far in ("size", "size =", "size = w", "size = w *", "size = w * h"):
+        vim.type(neovim.ALT_W)
+        assert vim.buffer == AREA + "    " + so_far
+        assert vim.ghost().endswith("    print(size)\n    return size")
+    vim.type(neovim.ALT_W)
+    assert vim.buffer == AREA + "    size = w * h\n    print"
+    assert vim.ghost() == "(size)\n    return size"
+
+
+def test_accepts_by_line(open_neovim: Open) -> None:
+    """The first line, then one line more at each press, the rest staying on the screen."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    lines = BODY.split("\n")
+    for n in range(1, 4):
+        vim.type(neovim.ALT_L)
+        assert vim.buffer == AREA + "    " + "\n".join(lines[:n])
+        assert vim.ghost() == "\n".join(lines[n:])
+    assert vim.explain()["n_accepted"] == 1
+
+
+def test_typing_what_is_suggested_asks_nothing_and_never_flickers(open_neovim: Open) -> None:
+    """After every key the rest of the suggestion is there, from the same answer."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    offered = vim.n_offered
+    for n, key in enumerate("size = w"):
+        vim.terminal.type(key)
+        seen = BODY[n + 1 :]
+        vim.terminal.wait("the key", lambda n=n: vim.buffer.endswith(BODY[: n + 1]))
+        vim.wait_ghost(seen, timeout_s=2)
+    assert vim.n_offered == offered
+
+
+def test_typing_something_else_removes_it_at_once(open_neovim: Open) -> None:
+    """A suggestion that no longer fits goes before the next answer can come."""
+    vim = open_neovim(answers={AREA + "    x": "", AREA: BODY}, delay_ms=60)
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.terminal.type("x")
+    vim.terminal.wait("the ghost to go", lambda: vim.ghost() == "", timeout_s=0.5)
+    assert vim.buffer == AREA + "    x"
+
+
+def test_moving_takes_the_request_back(open_neovim: Open) -> None:
+    """Whoever moves on does not want it: nothing is shown, and nothing is asked again."""
+    vim = open_neovim(delay_ms=30)
+    vim.type("o")
+    vim.type(neovim.LEFT)
+    vim.settle(1.5)
+    assert vim.ghost() == ""
+
+
+def test_moving_removes_what_is_shown(open_neovim: Open) -> None:
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.type(neovim.LEFT)
+    assert vim.ghost() == ""
+    assert vim.buffer == "def area(w, h):\n    "
+
+
+def test_cycles_through_the_items(open_neovim: Open) -> None:
+    """One generation offers the whole and its parts; the keys go round."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.type(neovim.ALT_NEXT)
+    vim.settle(0.3)
+    assert "(2/" in vim.terminal.text
+    assert "print(size)" not in vim.terminal.text
+    vim.terminal.type("\x1b[27;3;91~")  # not a key that is mapped: nothing happens
+    vim.type(neovim.TAB)
+    assert vim.buffer == AREA + "    size = w * h"
+
+
+def test_dismisses(open_neovim: Open) -> None:
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.type(neovim.DISMISS)
+    assert vim.ghost() == ""
+    assert vim.mode == "i"
+    assert vim.buffer == "def area(w, h):\n    "
+
+
+def test_asks_by_hand_where_it_would_not_by_itself(open_neovim: Open) -> None:
+    """With ``automatic`` off nothing comes but by the key."""
+    vim = open_neovim(options={"automatic": False})
+    vim.type("o")
+    vim.settle(0.5)
+    assert vim.ghost() == ""
+    vim.type(neovim.ALT_TRIGGER)
+    vim.wait_ghost(BODY)
+
+
+def test_turned_off_and_on_again(open_neovim: Open) -> None:
+    vim = open_neovim()
+    vim.command("Fimls toggle")
+    vim.type("o")
+    vim.settle(0.5)
+    assert vim.ghost() == ""
+    assert vim.lua("return require('fimls').statusline()") == "fimls off"
+    vim.type(neovim.ESCAPE)
+    vim.command("Fimls toggle")
+    vim.type("S")
+    vim.wait_ghost(BODY)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ("ip = 'a' + 'quite long, never typed'\x1b0y$o\x12\x30", "pasted from a register"),
+        ("osize\x1bu", "undone"),
+    ],
+)
+def test_leaves_alone_what_was_not_typed(open_neovim: Open, keys: str, why: str) -> None:
+    """Neither a paste nor an undo asks for anything."""
+    vim = open_neovim(answers={})
+    vim.type(keys)
+    vim.settle(0.3)
+    before = vim.n_offered
+    asked = "return require('fimls.session').get().pending ~= nil"
+    assert vim.ghost() == "", why
+    assert not vim.lua(asked), why
+    assert vim.n_offered == before
+
+
+def test_leaves_read_only_buffers_alone(open_neovim: Open) -> None:
+    vim = open_neovim()
+    vim.command("set readonly")
+    vim.type("o")
+    vim.settle(0.5)
+    assert vim.ghost() == ""
+    reason = vim.lua("return require('fimls').status().message")
+    assert reason == "the buffer is read-only"
+
+
+def test_tab_is_a_tab_where_nothing_is_suggested(open_neovim: Open) -> None:
+    vim = open_neovim(text="", answers={}, path="notes.txt")
+    vim.command("set noexpandtab")
+    vim.type("i\tx")
+    assert vim.buffer == "\tx"
+
+
+def test_tab_keeps_its_former_mapping(open_neovim: Open) -> None:
+    """What Tab did before it does still, when nothing is suggested."""
+    vim = open_neovim(
+        answers={}, before_setup="vim.keymap.set('i', '<Tab>', '<Esc>Iformer ', {remap = false})"
+    )
+    vim.type("A\t")
+    vim.settle()
+    assert vim.buffer.startswith("former def area")
+
+
+def test_tab_belongs_to_an_open_menu(open_neovim: Open) -> None:
+    """With a completion menu open, Tab is the menu's even while a suggestion is shown."""
+    vim = open_neovim(
+        before_setup="vim.keymap.set('i', '<Tab>', function()"
+        " return vim.fn.pumvisible() == 1 and '<C-n>' or '<Tab>' end, {expr = true})"
+    )
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.lua("vim.fn.complete(5, {'first', 'second'})")
+    vim.settle()
+    vim.type(neovim.TAB)
+    assert "size" not in vim.buffer
+    assert vim.buffer.endswith("second")
+
+
+def test_tab_belongs_to_a_snippet(open_neovim: Open) -> None:
+    """Inside a snippet Tab jumps to its next place."""
+    vim = open_neovim(answers={"def area": "answer"}, options={"automatic": False})
+    vim.type("o")
+    vim.lua("vim.snippet.expand('f(${1:a}, ${2:b})')")
+    vim.settle()
+    vim.type("x")
+    vim.type(neovim.TAB)
+    vim.type("y")
+    assert vim.buffer.endswith("f(x, y)")
+
+
+def test_text_after_the_cursor_stays_where_it_is(open_neovim: Open) -> None:
+    """A bracket that the editor closed already is not doubled."""
+    text = "total = add(1, 2)\nagain = add()\n"
+    vim = open_neovim(text=text, answers={"again = add(": "3, 4"}, path="add.py")
+    vim.type("jf)")
+    vim.type("i")
+    vim.type(neovim.ALT_TRIGGER)
+    vim.wait_ghost("3, 4")
+    assert "again = add(3, 4)" in vim.terminal.text
+    vim.type(neovim.TAB)
+    assert vim.buffer == "total = add(1, 2)\nagain = add(3, 4)"
+
+
+def test_wide_characters_before_the_cursor(open_neovim: Open) -> None:
+    """Columns are counted in three units on the way; the text lands where it belongs."""
+    text = "names = ['𝔘nicode', 'ÄÖÜ', '漢字']; last = \n"
+    vim = open_neovim(text=text, answers={"last =": "names[-1]"}, path="wide.py")
+    vim.type("A")
+    vim.wait_ghost("names[-1]")
+    vim.type(neovim.TAB)
+    assert vim.buffer == text.rstrip("\n") + "names[-1]"
+
+
+def test_a_killed_server_comes_back(open_neovim: Open) -> None:
+    """Killed in the middle: one word about it, and the next suggestion comes as before."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.type(neovim.ESCAPE)
+    serving.kill_servers_below(vim.terminal.process.pid)
+    vim.ready()
+    vim.type("S")
+    vim.wait_ghost(BODY)
+    vim.type(neovim.TAB)
+    assert vim.buffer == AREA + "    " + BODY
+
+
+def test_health_names_the_parts(open_neovim: Open) -> None:
+    vim = open_neovim(rows=60)
+    vim.command("checkhealth fimls")
+    vim.settle(0.5)
+    report = vim.buffer
+    assert "set up" in report
+    assert "ERROR" not in report
+    assert "running, for 1 buffers" in report
+
+
+def test_a_missing_server_is_one_message(way: str, tmp_path: Path) -> None:
+    """The editor says once what is missing and how to get it, and goes on working."""
+    name, renderer = WAYS[way]
+    file = tmp_path / "area.py"
+    file.write_text(AREA, encoding="utf-8")
+    given = {"cmd": ["no-such-fimls", "--stdio"], "renderer": renderer}
+    with Neovim(serving.editor(name), tmp_path, file, {}, options=given) as vim:
+        vim.settle(0.5)
+        vim.terminal.type(neovim.ENTER)
+        vim.type("ox")
+        vim.type(neovim.ESCAPE)
+        assert vim.messages().count("names no-such-fimls, which cannot be run") == 1
+        assert vim.buffer == AREA + "    x"
+        vim.command("checkhealth fimls")
+        assert "names no-such-fimls" in vim.buffer
+
+
+def test_an_unknown_option_names_the_nearest(way: str, tmp_path: Path) -> None:
+    name, _ = WAYS[way]
+    file = tmp_path / "area.py"
+    file.write_text(AREA, encoding="utf-8")
+    with Neovim(serving.editor(name), tmp_path, file, {}, options={"debounce": 1}) as vim:
+        vim.settle(0.3)
+        assert 'no option "debounce"; did you mean "debounce_ms"?' in vim.messages()
+
+
+@pytest.mark.model
+def test_the_real_model_completes_the_norm(way: str, tmp_path: Path) -> None:
+    """One assignment to r and nothing else, where the line after it returns r."""
+    name, renderer = WAYS[way]
+    file = tmp_path / "norm.py"
+    head = "from math import sqrt\n\n\ndef norm(x: float, y: float) -> float:\n"
+    file.write_text(f"{head}    return r\n", encoding="utf-8")
+    env = serving.real_model(tmp_path / "config")
+    given = {"renderer": renderer}
+    with Neovim(serving.editor(name), tmp_path, file, env, options=given) as vim:
+        vim.ready()
+        vim.type("4Go")
+        vim.terminal.wait("a suggestion", vim.ghost, timeout_s=30)
+        assert vim.ghost().startswith("r = ")
+        vim.type(neovim.TAB)
+        lines = vim.buffer.split("\n")
+        assert lines[:4] == head.rstrip("\n").split("\n")
+        assert lines[4].startswith("    r = ")
+        assert "sqrt" in lines[4]
+        assert lines[5:] == ["    return r"]
+        assert vim.explain()["stop_reason"] in {"scope", "suffix"}
