@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fimls.bench import load as load_test
 from fimls.config import Source, load
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def add_parser(
     )  # fmt: skip
     replay.add_argument("--json", metavar="OUT", type=Path, help="every record, and the figures")
     replay.set_defaults(bench=_replay)
+    load_test.add_parser(kinds, common)
     return parser
 
 
