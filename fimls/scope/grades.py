@@ -27,7 +27,7 @@ def _statement(text: str, site: Site) -> int | None:
     scanner = Scanner(site.language, text, opaque=site.opaque)
     depth: list[Bracket] = []
     level = width(site.head + text) if site.is_fresh else width(site.head)
-    for mark in scanner.marks(final=True):
+    for mark in scanner.marks():
         if mark.kind is Kind.OPEN:
             depth.append(Bracket(mark.name, mark.start, 0, ""))
         elif mark.kind is Kind.CLOSE:

@@ -57,7 +57,7 @@ LANGUAGES: tuple[Language, ...] = (
         block_comments=(),
         long_strings=(('"""', '"""'), ("'''", "'''")),
         indented=True,
-        definition=r"(async\s+)?def\b|class\b|@",
+        definition=r"(async|def|class)\b|@",
         container=r"class\b",
         goes_on=("else", "elif", "except", "finally", "case"),
     ),
@@ -172,7 +172,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(("[[", "]]"),),
         indented=True,
         ends=("end", "until"),
-        definition=r"(local\s+)?function\b|[\w.:]+\s*=\s*function\b",
+        definition=r"(local\s+)?function\b",
         goes_on=("else", "elseif"),
     ),
     Language(

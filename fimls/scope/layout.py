@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from fimls.scope.languages import Language
-from fimls.scope.site import Site, width
+from fimls.scope.site import Line, Site, width
 
 # Lines above the cursor that are looked at for the enclosing definition.
 _MOST_LINES = 2000
@@ -154,3 +154,26 @@ def is_unfinished(line: str, language: Language) -> bool:
     if language.indented and not language.ends:
         return mark in {"\\", ":", "=", ","}
     return mark not in {":"} or language.name not in {"c", "cpp", "go", "java", "csharp"}
+
+
+def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
+    """An ``end`` that stands after the cursor already, for a block that began before it."""
+    word = first_word(head) or head[:1]
+    return (
+        word in site.language.ends
+        and bool(site.ahead)
+        and site.ahead[0].indent == indent
+        and (first_word(site.ahead[0].text) or site.ahead[0].text[:1]) == word
+        and all(line.indent > indent for line in lines)
+    )
+
+
+def closes_header(indent: int, head: str, site: Site, floor: Floor) -> bool:
+    """A word like ``end`` that closes the enclosing block, which nothing else closes."""
+    ends, header = site.language.ends, floor.indent - 1
+    if indent != header or (first_word(head) or head[:1]) not in ends:
+        return False
+    following = next((line for line in site.ahead if line.indent <= header), None)
+    return following is None or not (
+        following.indent == header and first_word(following.text) in ends
+    )

@@ -5,17 +5,16 @@ from __future__ import annotations
 # A repetition is a loop when it fills that many characters, that many times over.
 _SHORTEST = 60
 _TIMES = 3
-_LONGEST_PERIOD = 160
+LOOKS_BACK = 1200
 
 
 def find_loop(text: str) -> int | None:
     """Where to cut a text that ends in repetitions: after the first of them.
 
-    Looks at the last lines only, so that watching stays linear.
+    Give it the last ``LOOKS_BACK`` characters at most, so that watching stays linear.
     """
-    lines = text[-1200:].splitlines(keepends=True)
-    offset = len(text) - sum(map(len, lines))
-    starts = [offset]
+    lines = text.splitlines(keepends=True)
+    starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
     bare = [line.strip() for line in lines]

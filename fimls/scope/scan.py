@@ -100,7 +100,10 @@ def _syntax(language: Language) -> _Syntax:
             r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/)"
         )
     if language.tags:
-        parts.append(r"(?P<tag>(?<![\w)\]])</?(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>)))")
+        # In code, a < right after a name compares or begins type arguments.
+        behind = r"(?<![\w)\]])" if language.strings else ""
+        name = r"(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>))"
+        parts.append(rf"(?P<tag>{behind}<{name}|</{name})")
     parts.append(r"(?P<bracket>[()\[\]{}])|(?P<newline>\n)|(?P<semicolon>;)")
     delimiters = tuple(o for o in openers if len(o) > 1)
     return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
@@ -115,6 +118,8 @@ def _opener(opener: str) -> str:
 _TAG_END = re.compile(r"\"[^\"]*\"|'[^']*'|=>|\{[^{}]*\}|/?>")
 # More than that is no tag; and each new piece has to look through it again.
 _LONGEST_TAG = 600
+# The same for a regular expression or character literal, which is found only when whole.
+_LONGEST_LITERAL = 100
 
 
 @dataclass(slots=True)
@@ -123,29 +128,38 @@ class Scanner:
 
     language: Language
     text: str = ""
-    position: int = 0
     opaque: Opaque | None = None
+    position: int = 0
+    end: int | None = None  # nothing beyond is looked at; ``None``: the whole text
     _resume: int = 0
     _syntax: _Syntax = field(init=False)
 
     def __post_init__(self) -> None:
         self._syntax = _syntax(self.language)
 
-    def marks(self, *, final: bool = False) -> Iterator[Mark]:
-        """What can be said of ``text`` from ``position`` on; the rest waits for more text."""
-        while self.position < len(self.text):
+    def marks(self) -> Iterator[Mark]:
+        """All marks of a text that is complete."""
+        while (mark := self.next_mark(final=True)) is not None:
+            yield mark
+
+    def next_mark(self, *, final: bool = False) -> Mark | None:
+        """The next certain mark; ``None``: the rest waits for more text."""
+        while self.position < self._until:
             step = self._in_opaque if self.opaque else self._in_code
             mark = step(final=final)
-            if mark is None:
-                return
-            if mark.kind is not Kind.LITERAL:
-                yield mark
+            if mark is None or mark.kind is not Kind.LITERAL:
+                return mark
+        return None
+
+    @property
+    def _until(self) -> int:
+        return len(self.text) if self.end is None else self.end
 
     def _in_opaque(self, *, final: bool) -> Mark | None:
         opaque = self.opaque
         assert opaque is not None
         start = max(self.position, self._resume)
-        for found in opaque.pattern.finditer(self.text, start):
+        for found in opaque.pattern.finditer(self.text, start, self._until):
             if found.group().startswith("\\") and opaque.closer != "\\":
                 continue
             self.opaque = None
@@ -154,14 +168,14 @@ class Scanner:
                 return Mark(Kind.NEWLINE, found.start(), found.end(), "\n")
             return Mark(Kind.CLEAR, found.start(), found.end(), opaque.closer)
         # A backslash or half a delimiter at the end is looked at again with more text.
-        self._resume = max(start, len(self.text) - len(opaque.closer) - 1)
+        self._resume = max(start, self._until - len(opaque.closer) - 1)
         while self._resume > start and self.text[self._resume - 1] == "\\":
             self._resume -= 1
         return None
 
     def _in_code(self, *, final: bool) -> Mark | None:
         text = self.text
-        found = self._syntax.token.search(text, max(self.position, self._resume))
+        found = self._syntax.token.search(text, max(self.position, self._resume), self._until)
         if found is None or (not final and self._is_half(found.start())):
             self._resume = max(self.position, self._first_half())
             return None
@@ -184,8 +198,8 @@ class Scanner:
 
     def _is_half(self, start: int) -> bool:
         """Whether the text ends in what may become a longer delimiter than was found."""
-        rest = self.text[start : start + 8]
-        return start + len(rest) == len(self.text) and any(
+        rest = self.text[start : min(start + 8, self._until)]
+        return start + len(rest) == self._until and any(
             delimiter != rest and delimiter.startswith(rest) for delimiter in self._syntax.delimiters
         )
 
@@ -194,16 +208,16 @@ class Scanner:
         longest = max((len(d) for d in self._syntax.delimiters), default=1)
         # A regex literal or a tag is found only when whole: look again from its line's start.
         if self.language.regexes or self.language.tags or self.language.chars:
-            line = self.text.rfind("\n", self.position) + 1
-            return max(line, len(self.text) - 200)
-        return max(self.position, len(self.text) - longest)
+            line = self.text.rfind("\n", self.position, self._until) + 1
+            return max(line, self._until - _LONGEST_LITERAL)
+        return max(self.position, self._until - longest)
 
     def _tag(self, name: str, start: int, end: int, *, final: bool) -> Mark | None:
         position = end
         while True:
-            found = _TAG_END.search(self.text, position)
+            found = _TAG_END.search(self.text, position, self._until)
             if found is None:
-                if final or len(self.text) - start > _LONGEST_TAG:
+                if final or self._until - start > _LONGEST_TAG:
                     return Mark(Kind.LITERAL, start, end, name)
                 self.position = self._resume = start
                 return None

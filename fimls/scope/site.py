@@ -77,6 +77,15 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A generated line that begins outside brackets and strings of the generated text."""
+
+    start: int
+    indent: int
+    text: str  # without the white space around it
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The place of the cursor."""
 
@@ -112,6 +121,7 @@ class Site:
     def indent(self) -> int:
         return width(self.head)
 
+    @property
     def context(self) -> tuple[str, str]:
         """The text around the cursor that is parsed to compare cuts."""
         start = max(self.top, len(self.before) - PARSED_BEFORE)
@@ -163,7 +173,7 @@ def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque |
     scanner = Scanner(language, text)
     stack: list[Bracket] = []
     top = 0
-    for mark in scanner.marks(final=True):
+    for mark in scanner.marks():
         if mark.kind is Kind.OPEN:
             line = text.rfind("\n", 0, mark.start) + 1
             stack.append(
@@ -216,7 +226,7 @@ def _look_ahead(
     ahead: list[Ahead] = []
     line = 0
     begins_line = True  # the line began outside brackets, before any closer that is owed
-    for mark in scanner.marks(final=True):
+    for mark in scanner.marks():
         if mark.kind is Kind.OPEN:
             depth.append(mark)
         elif mark.kind is Kind.CLOSE:

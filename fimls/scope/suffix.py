@@ -132,7 +132,7 @@ def is_balanced(text: str, site: Site) -> bool:
     """Whether the text closes what it opens, but for what the rest of the line closes."""
     scanner = Scanner(site.language, text, opaque=site.opaque)
     n_open = 0
-    for mark in scanner.marks(final=True):
+    for mark in scanner.marks():
         if mark.kind is Kind.OPEN:
             n_open += 1
         elif mark.kind is Kind.CLOSE and n_open:

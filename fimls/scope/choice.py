@@ -1,0 +1,189 @@
+"""Which cut to take, once it is known that the text ran too far or has ended.
+
+Strong evidence names a place. Weak evidence, collected on the way, may name a
+better one before it: an unconfirmed repetition of what follows, a line that
+would leave what follows hanging in the air, a return that would make it dead.
+Of the places worth trying, in the order of their evidence, the first whose
+whole parses is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fimls.fim import Cut, StopReason
+from fimls.scope.judge import Judge
+from fimls.scope.layout import first_word
+from fimls.scope.site import Line, Site
+from fimls.scope.suffix import Repetition, Run, meets_tail
+
+# Statements after which nothing more of the same block is run.
+_LEAVES = frozenset({"return", "raise", "throw"})
+# Line ends that are tried when the whole does not parse, and weak cuts of each kind; each
+# costs a parse of 0.5 to 5 ms.
+_MOST_BOUNDARIES = 6
+_MOST_WEAK = 3
+
+
+@dataclass(slots=True)
+class Choice:
+    """Collects evidence line by line and chooses the cut in the end."""
+
+    site: Site
+    judge: Judge = field(init=False)
+    repetition: Repetition = field(init=False)
+    lines: list[Line] = field(default_factory=list)
+    _unconfirmed: list[int] = field(default_factory=list)
+    _hanging: list[int] = field(default_factory=list)
+    _leaving: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.judge = Judge(self.site)
+        self.repetition = Repetition(self.site.ahead, self.site.language.indented)
+
+    def add(self, line: Line) -> Run | None:
+        """Take the next line; a run is a repetition of what follows that is now certain."""
+        self.lines.append(line)
+        run = self.repetition.line(line.text, line.indent, line.start)
+        if run is None:
+            self._note(line)
+        return run
+
+    def _note(self, line: Line) -> None:
+        if not line.start or not self.site.ahead:
+            return
+        following = self.site.ahead[0]
+        for run in self.repetition.runs.values():
+            aligned = self._aligned(run)
+            if run.index == 0 or (run.index <= 2 and run.telling and aligned < run.start):
+                self._unconfirmed.append(aligned)
+        if self.site.language.indented and line.indent < following.indent:
+            self._hanging.append(line.start)
+        elif line.indent == following.indent and first_word(line.text) in _LEAVES:
+            self._leaving.append(line.start)
+
+    def _aligned(self, run: Run) -> int:
+        """Where the text that stands for all the lines ahead began.
+
+        When a run begins further down, the generated lines just before it stand for those
+        that are skipped, provided that they are indented alike.
+        """
+        first = next(i for i, line in enumerate(self.lines) if line.start == run.start)
+        skipped = self.lines[max(0, first - run.index) : first]
+        indents = [line.indent for line in self.site.ahead[: run.index]]
+        if run.index and [line.indent for line in skipped] == indents and skipped[0].start:
+            return skipped[0].start
+        return run.start
+
+    # -- strong evidence
+
+    def cut(self, text: str, at: int, reason: StopReason, floor: int) -> Cut:
+        """``text`` has run past ``at``: cut there, or earlier where weak evidence says so."""
+        cuts = self._worth_trying(at, reason, floor)
+        fewest: tuple[int, Cut] | None = None
+        for start, why in cuts:
+            cut = Cut(self.trim(text, start), why)
+            n_errors = self.judge.errors(text[: cut.at])
+            if not n_errors:
+                return cut
+            if fewest is None or n_errors < fewest[0]:
+                fewest = n_errors, cut
+        for end in self._boundaries(text, at):
+            if self.judge.is_sound(text[:end]):
+                return Cut(end, reason)
+        assert fewest is not None  # ``at`` itself is among the cuts
+        return fewest[1]
+
+    def _worth_trying(
+        self, at: int, reason: StopReason, floor: int
+    ) -> list[tuple[int, StopReason]]:
+        earlier: list[int] = []
+        run = self.repetition.to_the_end(floor)
+        if run is not None:
+            earlier += [self._aligned(run), run.start]
+        cuts = [(start, StopReason.SUFFIX) for start in earlier]
+        if reason is StopReason.SUFFIX:
+            cuts.append((at, reason))
+        cuts += [(start, StopReason.SUFFIX) for start in self._unconfirmed[:_MOST_WEAK]]
+        if self._leaves_last(at):
+            cuts.append((self._leaving[-1], StopReason.SUFFIX))
+        cuts.append((at, reason))
+        cuts += [(start, StopReason.SUFFIX) for start in self._hanging[:_MOST_WEAK]]
+        return [(start, why) for start, why in cuts if 0 < start < at or start == at]
+
+    def _leaves_last(self, at: int) -> bool:
+        """Whether the last kept line at the level of what follows is a return."""
+        if not self._leaving:
+            return False
+        level = self.site.ahead[0].indent
+        return not any(
+            self._leaving[-1] < line.start < at and line.indent <= level for line in self.lines
+        )
+
+    # -- ends that nobody saw coming
+
+    def at_end(self, text: str, reason: StopReason, floor: int) -> Cut:
+        """An end token, the budget or the clock ended the text: the last clean-up."""
+        if not text.strip():
+            return Cut(0, reason)
+        if "\n" not in text and not self.site.is_fresh:
+            met = meets_tail(text, self.site)
+            if met is not None:
+                return Cut(self.trim(text, met), StopReason.SUFFIX)
+        if reason is StopReason.END:
+            return self._at_end_token(text, floor)
+        return self._at_cap(text, reason)
+
+    def _at_end_token(self, text: str, floor: int) -> Cut:
+        """The model's own end: the whole, if it parses and does not end in a repetition."""
+        run = self.repetition.from_next_line() or self.repetition.to_the_end(floor)
+        if run is not None and (run.index == 0 or self._aligned(run) < run.start):
+            shorter = self.trim(text, self._aligned(run))
+            if shorter and self.judge.is_no_worse_than(text[:shorter], text):
+                return Cut(shorter, StopReason.SUFFIX)
+        if self.judge.is_sound(text):
+            return Cut(len(text), StopReason.END)
+        ends = [len(text), *self._boundaries(text, len(text))[:3]]
+        return Cut(self._fewest_errors(text, ends), StopReason.END)
+
+    def _at_cap(self, text: str, reason: StopReason) -> Cut:
+        """In the middle of something: up to the last line end whose whole parses."""
+        for start in self._unconfirmed:
+            kept = self.trim(text, start)
+            if self.judge.is_sound(text[:kept]):
+                return Cut(kept, StopReason.SUFFIX)
+        ends = self._boundaries(text, len(text)) or [len(text)]
+        return Cut(self._fewest_errors(text, ends), reason)
+
+    def _fewest_errors(self, text: str, ends: list[int]) -> int:
+        counted = [(self.judge.errors(text[:end]) or 0, index) for index, end in enumerate(ends)]
+        return ends[min(counted)[1]]
+
+    # -- places
+
+    def _boundaries(self, text: str, at: int) -> list[int]:
+        """The last line ends before ``at``, the last first."""
+        ends: list[int] = []
+        while len(ends) < _MOST_BOUNDARIES and at > 0:
+            at = text.rfind("\n", 0, at)
+            if at <= 0:
+                break
+            end = self.trim(text, at + 1)
+            if end and end not in ends and end < len(text):
+                ends.append(end)
+        return ends
+
+    def trim(self, text: str, at: int) -> int:
+        """Without the white space before the cut, but with the line end that the tail needs."""
+        bare = len(text[:at].rstrip())
+        if not bare:
+            return 0
+        if not self.site.is_between_lines:
+            # White space between the text and the rest of the line is the text's own.
+            return at if self.site.tail.strip() and "\n" not in text[bare:at] else bare
+        newline = text.find("\n", bare)
+        if newline < 0:
+            return at
+        end = newline + 1
+        head = self.site.head
+        return end + len(head) if text.startswith(head, end) else end

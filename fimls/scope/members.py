@@ -1,0 +1,73 @@
+"""The top level and class bodies: one definition, or one paragraph of statements."""
+
+from __future__ import annotations
+
+import re
+
+from fimls.scope.languages import Language
+from fimls.scope.layout import begins_as_continuation, first_word
+from fimls.scope.site import Line
+
+# How comments, annotations, attributes and documentation strings begin.
+_DOCUMENTS = ("/*", "*", "@", "#", "[", '"""', "'''", 'r"""')
+# A block that is a value, not the body of a definition.
+_ASSIGNS = re.compile(r"[^=!<>]=[^=>]|=>|[(,]\s*\{$")
+# Imports stand together whatever their paragraphs.
+_IMPORTS = frozenset({"import", "from", "use", "using", "include", "require"})
+
+
+def is_document(text: str, language: Language) -> bool:
+    """Whether a line only speaks about the definition after it."""
+    return text.startswith((*language.line_comments, *_DOCUMENTS))
+
+
+def is_definition(text: str, language: Language) -> bool:
+    """Whether a line begins a definition, going by its first word."""
+    return bool(language.definition) and re.match(language.definition, text) is not None
+
+
+def is_container(header: str, language: Language) -> bool:
+    """Whether a block with this header holds members rather than statements."""
+    return bool(language.container) and re.search(language.container, header) is not None
+
+
+def begins_another(
+    lines: list[Line], indent: int, text: str, language: Language, *, done: bool, blank: bool
+) -> bool:
+    """Whether a line is one member too many.
+
+    ``done``: a definition has been completed; ``blank``: an empty line stood between.
+    """
+    if indent > min(line.indent for line in lines) or begins_as_continuation(text, language):
+        return False
+    if first_word(text) in language.ends or text[:1] in language.ends:
+        return False
+    only_documents = all(is_document(line.text, language) for line in lines)
+    if lines[-1].text[:1] == "@":
+        return False
+    if done:
+        return True
+    if is_definition(text, language):
+        return not only_documents
+    return blank and not only_documents and first_word(text) not in _IMPORTS
+
+
+def start_of_second(lines: list[Line], language: Language) -> int | None:
+    """Where the member begins whose block opens on the last line, if it is not the first.
+
+    Comments and annotations before it belong to it, and so do the lines of a long header.
+    """
+    if _ASSIGNS.search(lines[-1].text):
+        return None
+    first = len(lines) - 1
+    while first and _is_prelude(lines[first - 1].text, language):
+        first -= 1
+    if not first or all(_is_prelude(line.text, language) for line in lines[:first]):
+        return None
+    return lines[first].start
+
+
+def _is_prelude(text: str, language: Language) -> bool:
+    return is_document(text, language) or (
+        language.semicolons and not text.endswith((";", "}", ","))
+    )
