@@ -160,7 +160,7 @@ def _modes(text: str) -> tuple[str, ...]:
     unknown = [mode for mode in chosen if mode not in MODES]
     if unknown or not chosen:
         raise argparse.ArgumentTypeError(
-            f"no such mode: {', '.join(unknown) or text!r}; choose from {', '.join(MODES)}"
+            f"no such mode: {', '.join(unknown) or text}; choose from {', '.join(MODES)}"
         )
     return chosen
 
