@@ -146,6 +146,15 @@ def test_model_is_refused_with_the_reason(name: str, architecture: str, reason: 
         detect(ModelInfo(name, architecture), None, TEMPLATES)
 
 
+def test_stranger_with_markers_is_told_its_kin(
+    vocabularies: dict[str, LlamaVocabulary],
+) -> None:
+    """Markers alone prove nothing, but the user who knows better learns what to set."""
+    with pytest.raises(ModelRefused, match="set completion") as caught:
+        detect(ModelInfo("Our finetune", "qwen2"), vocabularies["starcoder"], TEMPLATES)
+    assert "the markers of codeqwen1.5 and qwen2.5-coder, but" in str(caught.value)
+
+
 def test_unverified_family_can_be_named() -> None:
     """The user may know better."""
     info = ModelInfo("Mellum2-12B", "mellum")

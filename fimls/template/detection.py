@@ -88,24 +88,26 @@ def _usable(template: Template, info: ModelInfo, *, named: bool) -> Template:
 
 def _stranger(info: ModelInfo, vocabulary: Vocabulary | None, templates: Iterable[Template]) -> str:
     message = f"{_called(info)} is of no family known to be trained to fill in the middle"
-    fitting = []
-    if vocabulary is not None:
-        fitting = [
-            template.name
-            for template in templates
-            if template.forms is not None
-            and template.detect.vocabulary
-            and all(vocabulary.marker(text) is not None for text in template.detect.vocabulary)
-        ]
+    fitting = [
+        template
+        for template in templates
+        if vocabulary is not None
+        and template.forms is not None
+        and template.detect.vocabulary
+        and holds(vocabulary, template.detect.vocabulary)
+    ]
     if not fitting:
         return (
             f"{message}, and its vocabulary holds no markers of one; "
             '"fimls models list" shows models that can'
         )
+    # Dozens of families share StarCoder's markers: those of the same architecture are nearest.
+    kin = [template for template in fitting if info.architecture in template.detect.architectures]
+    names = [template.name for template in kin or fitting]
     return (
-        f"{message}; its vocabulary holds the markers of {' and '.join(fitting)}, but many chat "
-        f"models inherit these untrained. If you know better, set completion.template = "
-        f'"{fitting[0]}"'
+        f"{message}; its vocabulary holds the markers of {' and '.join(names)}, but many chat "
+        "models inherit these untrained. If you know better, set completion.template = "
+        f'"{names[0]}"'
     )
 
 
