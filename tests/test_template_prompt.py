@@ -294,8 +294,8 @@ def test_rendering_is_fast(starcoder2: BoundTemplate) -> None:
     code = "".join(f"    total_{n} = combine(total_{n - 1}, {n})\n" for n in range(80))
     times_ms = []
     for n in range(60):
-        started_s = time.perf_counter()
+        started_s = time.thread_time()  # of this thread alone: other processes do not count
         prompt = starcoder2.render(Window(code, "x = total" * (n // 9) + "total_1"[: n % 7], code))
-        times_ms.append((time.perf_counter() - started_s) * 1000)
+        times_ms.append((time.thread_time() - started_s) * 1000)
     assert len(prompt.tokens) > 1200
     assert sorted(times_ms)[len(times_ms) // 2] < 2
