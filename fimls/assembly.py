@@ -6,13 +6,14 @@ and the evaluation all build what they need here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fimls import models
-from fimls.completer import ChooseTemplate, Completer
+from fimls.completer import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Completer
 from fimls.config import Config, EngineOptions, templates_dir
 from fimls.engine.base import Engine
 from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
@@ -23,6 +24,8 @@ from fimls.vocabulary import ModelInfo, Vocabulary
 if TYPE_CHECKING:  # imported where such engines are opened
     from fimls.engine.http import HttpEngine
     from fimls.engine.shared import SharedLink
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[float], None]
 Notify = Callable[[str], None]
@@ -47,6 +50,12 @@ def open_parts(
     if not hasattr(engine, "probe"):  # it cannot be away
         return engine, partial(choose_template, options.template, options.model)
     remote = cast("HttpEngine", engine)
+    if remote.is_estimating:
+        logger.info(
+            "engine %s shows no tokenizer: budgets are estimated, at %d characters a token",
+            options.engine,
+            ESTIMATED_CHARS_PER_TOKEN,
+        )
     choose = partial(_choose_beside, config, remote)
     if not options.fallback:
         return remote, choose

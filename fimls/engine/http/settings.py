@@ -55,9 +55,6 @@ class HttpSettings:
         "", "openai only: GGUF file of the same family; then token ids are sent, not text."
     )
     n_ctx: int = _key(0, "Context in tokens; 0: ask the server, else 4096.")
-    chars_per_token: float = _key(
-        3.0, "Budgets are estimated so where the server has no tokenizer."
-    )
     ca_file: str = _key("", "PEM file of the authority that signed the server's certificate.")
     cert_file: str = _key("", "PEM file of our client certificate.")
     key_file: str = _key("", "PEM file of its key, when it is not in cert_file.")
@@ -108,7 +105,7 @@ class HttpSettings:
             path = getattr(self, key)
             if path and not Path(path).expanduser().is_file():
                 raise ConfigError(f"{where}.{key}: there is no file {path}")
-        for key in ("connect_timeout_s", "timeout_s", "chars_per_token"):
+        for key in ("connect_timeout_s", "timeout_s"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"{where}.{key} must be greater than 0")
         if self.retries < 0 or self.n_ctx < 0:
