@@ -105,6 +105,13 @@ class Completer:
                 self._cache.store(cursor.uri, cursor.before, cursor.after, completion)
         return _in_newlines_of(cursor, completion)
 
+    def recall(self, document: Snapshot, offset: int) -> Completion | None:
+        """What is known for ``offset`` already; computes nothing."""
+        cursor = Cursor.at(document, offset)
+        with self._lock:
+            completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
+        return None if completion is None else _in_newlines_of(cursor, completion)
+
     def prompt(self, cursor: Cursor, chunks: tuple[Chunk, ...] = ()) -> Prompt:
         """The prompt for a cursor, placed at the document's anchor as long as it holds."""
         model = self._bound_model()

@@ -27,9 +27,15 @@ def serve(sources: Sequence[ReadSource]) -> int:
     wire = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session.start_io(sys.stdin.buffer, wire)
+    session.jobs.take_back_all()
     closing = threading.Thread(target=session.backend.close, daemon=True)
     closing.start()
     closing.join(_CLOSE_S)
+    if threading.active_count() > 1:
+        # A thread is still inside llama.cpp, loading perhaps: taking the interpreter down
+        # around it can crash, and waiting for it would keep the editor from closing.
+        logging.shutdown()
+        os._exit(session.protocol.exit_status)
     return session.protocol.exit_status
 
 

@@ -51,10 +51,10 @@ class Session(LanguageServer):
         )
         self.settings = Settings(sources)
         self.jobs = Jobs()
-        self.backend = Backend(self._load, self.tell_status, self._failed)
+        self.backend = Backend(self._load, self._engine_is, self._failed)
         self.exclusion = Exclusion()
         self.ready = asyncio.Event()  # the editor's settings are known
-        self.status = Status(State.LOADING)
+        self.status = self._engine_status = Status(State.IDLE)
         self.shows_status = False
         self.last: tuple[str, Completion] | None = None
         self.n_offered = 0
@@ -85,7 +85,7 @@ class Session(LanguageServer):
         if not config.completion.enabled:
             self.tell_status(Status(State.OFF, "completion.enabled is false"))
         elif self.status.state is State.OFF:
-            self.tell_status(Status(State.IDLE))
+            self.tell_status(self._engine_status)
 
     async def complete(self, asked: Place, *, invoked: bool) -> Completion | None:
         """The completion for a place, ``None`` when there is none or something is in the way."""
@@ -96,10 +96,11 @@ class Session(LanguageServer):
         if not self._may_see(document, config):
             return None
         options = config.completion
-        if options.debounce_ms and not invoked:
-            await asyncio.sleep(options.debounce_ms / 1000)
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
         completer = await self.backend.completer(options, t_max_ms / 1000)
+        pauses = completer is not None and options.debounce_ms > 0 and not invoked
+        if completer is not None and pauses and not completer.recall(document, asked.offset):
+            await asyncio.sleep(options.debounce_ms / 1000)
         if completer is None or cancel.is_set():  # a newer keystroke came meanwhile
             return None
         self._think(+1)
@@ -128,7 +129,7 @@ class Session(LanguageServer):
         if reason:
             self.tell_status(Status(State.OFF, reason))
         elif self.status.state is State.OFF:
-            self.tell_status(Status(State.IDLE))
+            self.tell_status(self._engine_status)
         return not reason
 
     def _could_not(self, error: FimlsError, config: Config) -> None:
@@ -154,6 +155,10 @@ class Session(LanguageServer):
         self.status = status
         if self.shows_status:
             self.protocol.notify(STATUS, status.as_params())
+
+    def _engine_is(self, status: Status) -> None:
+        self._engine_status = status
+        self.tell_status(status)
 
     def tell(self, message: str, kind: types.MessageType = types.MessageType.Error) -> None:
         """Show a message, unless this very message was shown before."""

@@ -151,6 +151,23 @@ async def test_typing_as_suggested_costs_nothing(edit: Edit) -> None:
         assert (await editor.explain())["cached"]
 
 
+async def test_a_pause_in_typing_is_waited_for(edit: Edit) -> None:
+    """The newest of a burst of requests is worked on; what is known needs no pause."""
+    async with edit(scripted(RETURN, debounce_ms=300)) as editor:
+        uri = editor.open("def f():\n    ")
+        await editor.status_is("idle")
+        began = time.perf_counter()
+        burst = [editor.ask(uri, 1, 4) for _ in range(3)]
+        *older, newest = [await asked.answer for asked in burst]
+        assert older == [None, None]
+        assert newest.items[0].insert_text == "return 1"
+        assert time.perf_counter() - began >= 0.3
+        editor.type(uri, 1, 4, "r")
+        began = time.perf_counter()
+        assert await editor.ghost_texts(uri, 1, 5) == ["eturn 1"]
+        assert time.perf_counter() - began < 0.3
+
+
 async def test_the_menus_choice_is_honoured(edit: Edit) -> None:
     """With an entry selected in the menu, ghost text continues that entry."""
     async with edit(scripted("(1)\n\n\nprint()\n"), client="vscode-1.139.1") as editor:
@@ -217,8 +234,11 @@ async def test_cells_see_their_notebook(edit: Edit) -> None:
         )
         assert (await editor.ghost_texts(uris[2], 0, 7))[0] == "1)"
         prompt = (await editor.explain())["prompt"]
-        # The suffix stands first in the model's own order.
-        assert prompt.index("last = 9") < prompt.index("import math") < prompt.index("m.sqrt")
+        prefix, _, rest = prompt.partition("<|fim_suffix|>")
+        suffix, _, typed = rest.partition("<|fim_middle|>")
+        assert "import math" in prefix + typed
+        assert typed.endswith("m.sqrt")
+        assert "last = 9" in suffix
         assert "Prose" not in prompt
 
 
