@@ -175,7 +175,8 @@ class FilesOptions:
     )  # fmt: skip
     ignore: tuple[str, ...] = option(
         (".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ed25519*",
-         "id_ecdsa*", ".netrc", ".pgpass", ".npmrc", ".pypirc", "*secrets*", "credentials*"),
+         "id_ecdsa*", ".netrc", ".pgpass", ".npmrc", ".pypirc", "credentials", "credentials.json",
+         "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml"),
         "Files never sent to a model, in gitignore syntax.", project=Project.NARROW,
     )  # fmt: skip
 
