@@ -31,14 +31,17 @@ class Exclusion:
         _ignore_file.cache_clear()
 
     def _ignored(self, path: str, patterns: tuple[str, ...], roots: list[str]) -> str:
+        """Patterns see a path from its root on: what lies above is not the project's choice."""
         if not path:
             return ""
-        if _matcher(patterns)(Path(path).name) or _matcher(patterns)(path.lstrip("/")):
-            return f"{Path(path).name} matches files.ignore"
-        for root in roots:
-            inside = Path(path).relative_to(root) if Path(path).is_relative_to(root) else None
-            if inside is not None and _matcher(_ignore_file(root))(str(inside)):
-                return f"{Path(path).name} matches {IGNORE_FILE}"
+        file, matches = Path(path), _matcher(patterns)
+        inside = [
+            (root, str(file.relative_to(root))) for root in roots if file.is_relative_to(root)
+        ]
+        if matches(file.name) or any(matches(relative) for _, relative in inside):
+            return f"{file.name} matches files.ignore"
+        if any(_matcher(_ignore_file(root))(relative) for root, relative in inside):
+            return f"{file.name} matches {IGNORE_FILE}"
         return ""
 
 

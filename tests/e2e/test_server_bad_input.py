@@ -88,9 +88,18 @@ async def test_ignore_file_of_a_project(edit: Edit, tmp_path: Path) -> None:
     """``.fimlsignore`` at a root names files in gitignore syntax."""
     (tmp_path / ".fimlsignore").write_text("generated/\n!generated/keep.py\n*.gen.py\n")
     async with edit(scripted(RETURN)) as editor:
-        for inside, completed in [("generated/a.py", False), ("a.gen.py", False), ("a.py", True)]:
-            uri = editor.open("def f():\n    ", (tmp_path / inside).as_uri())
+        cases = [
+            ("generated/a.py", False),
+            ("a.gen.py", False),
+            ("credentials/a.py", False),  # by files.ignore
+            ("a.py", True),
+        ]
+        for inside, completed in cases:
+            uri = editor.open("def f():\n    ", f"{tmp_path.as_uri()}/{inside}")
             assert bool(await editor.ghost(uri, 1, 4)) is completed, inside
+        # What a project lies in is not its own choice.
+        outside = editor.open("def f():\n    ", "file:///credentials/project/a.py")
+        assert await editor.ghost(outside, 1, 4)
 
 
 async def test_a_project_may_switch_off(edit: Edit, tmp_path: Path) -> None:
