@@ -23,6 +23,7 @@ from fimls.config import CompletionOptions
 from fimls.context import Anchor, Budget, place
 from fimls.document import Snapshot
 from fimls.engine.base import Engine, Request, Sampling, Usage, Vocabulary
+from fimls.errors import EngineUnreachable
 from fimls.fim import Chunk, Completion, Cut, Piece, Prompt, StopReason, Window
 from fimls.template import BoundTemplate
 
@@ -97,7 +98,11 @@ class Completer:
         with self._lock:
             completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
         if completion is None:
-            prompt = self.prompt(cursor, chunks)
+            try:
+                prompt = self.prompt(cursor, chunks)
+            except EngineUnreachable:
+                # The server left while its tokenizer was asked; another engine may answer now.
+                prompt = self.prompt(cursor, chunks)
             completion = self._generate(cursor, prompt, cancel, invoked=invoked)
             if completion.stop_reason is StopReason.CANCELLED:
                 return None

@@ -60,7 +60,7 @@ class FaultyProxy:
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> FaultyProxy:
+    def __enter__(self) -> FaultyProxy:  # noqa: PYI034 - Self is not in Python 3.10
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 

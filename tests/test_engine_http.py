@@ -190,6 +190,22 @@ def test_chat_with_a_schema() -> None:
     assert server.bodies[0]["response_format"]["json_schema"]["schema"] == schema
 
 
+def test_ollama() -> None:
+    """Our prompt raw, one JSON document a line, and options where Ollama wants them."""
+    lines = [
+        {"response": "a", "done": False},
+        {"response": "", "done": True, "done_reason": "stop"},
+    ]
+    with TinyServer(lines, form="lines") as server:
+        made = engine(server.url, "ollama", model="coder", params={"options": {"num_gpu": 0}})
+        text, usage = generate(made)
+    assert (text, usage.ended) == ("a", True)
+    body = server.bodies[0]
+    assert server.paths == ["/api/generate"]
+    assert (body["raw"], body["prompt"]) == (True, TEXT.text)
+    assert (body["options"]["num_predict"], body["options"]["num_gpu"]) == (32, 0)
+
+
 def test_a_plain_answer_to_a_streaming_request() -> None:
     """Some servers ignore ``stream``; their one document is read all the same."""
     with TinyServer() as server:
@@ -232,9 +248,9 @@ def test_secrets_go_to_the_server_and_nowhere_else() -> None:
 
 @pytest.fixture
 def proxy() -> Iterator[FaultyProxy]:
-    with TinyServer(completion(*["word "] * 400), pause_s=0.001) as server:
-        with FaultyProxy(server.port) as made:
-            yield made
+    words = completion(*["word "] * 400)
+    with TinyServer(words, pause_s=0.001) as server, FaultyProxy(server.port) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -272,7 +288,7 @@ def test_a_closed_port_is_refused() -> None:
     with FaultyProxy() as gone:
         pass
     made = engine(gone.url)
-    with pytest.raises(EngineUnreachable, match="does not answer .connection refused.; start it"):
+    with pytest.raises(EngineUnreachable, match=r"does not answer .connection refused.; start it"):
         generate(made)
     assert not made.is_reachable
 
@@ -354,9 +370,12 @@ def tls(authority: trustme.CA, *, wants_client: bool = False) -> ssl.SSLContext:
 
 def test_a_certificate_that_nobody_signed_is_refused(authority: trustme.CA) -> None:
     """The message names the setting that mends it."""
-    with FaultyProxy(tls=tls(authority)) as server:
-        with pytest.raises(EngineUnreachable, match=r"not trusted \(.*\); set ca_file"):
-            generate(engine(server.url, retries=2))
+    says = r"not trusted \(.*\); set ca_file"
+    with (
+        FaultyProxy(tls=tls(authority)) as server,
+        pytest.raises(EngineUnreachable, match=says),
+    ):
+        generate(engine(server.url, retries=2))
     assert server.n_requests == 0
 
 

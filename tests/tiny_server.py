@@ -16,7 +16,10 @@ from typing import Any
 class TinyServer:
     """Answers every POST with ``events`` as a stream, every GET and unknown page as told."""
 
-    def __init__(self, events: Sequence[Any] = (), pause_s: float = 0.0) -> None:
+    def __init__(
+        self, events: Sequence[Any] = (), pause_s: float = 0.0, form: str = "events"
+    ) -> None:
+        self.form = form  # "events" (SSE) or "lines" (a JSON document a line)
         self.events = events
         self.pause_s = pause_s
         self.documents: dict[str, Any] = {}  # path to JSON, for questions
@@ -59,7 +62,8 @@ class TinyServer:
                 try:
                     for event in events:
                         text = event if isinstance(event, str) else json.dumps(event)
-                        self._chunk(f"data: {text}\n\n".encode())
+                        framed = f"data: {text}\n\n" if outer.form == "events" else f"{text}\n"
+                        self._chunk(framed.encode())
                         outer.n_sent += 1
                         time.sleep(outer.pause_s)
                     self._chunk(b"")
@@ -85,7 +89,7 @@ class TinyServer:
         self.headers.append({k.lower(): v for k, v in handler.headers.items()})
         self.ports.add(handler.client_address[1])
 
-    def __enter__(self) -> TinyServer:
+    def __enter__(self) -> TinyServer:  # noqa: PYI034 - Self is not in Python 3.10
         serve = self._server.serve_forever
         threading.Thread(target=serve, args=(0.01,), daemon=True).start()  # polls for shutdown
         return self

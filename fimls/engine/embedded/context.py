@@ -14,7 +14,7 @@ from fimls.engine.embedded import native
 from fimls.engine.embedded.memory import available_bytes
 from fimls.engine.embedded.model import Model
 from fimls.engine.embedded.settings import EmbeddedSettings
-from fimls.engine.embedded.slots import Placement, Slot, place
+from fimls.engine.embedded.slots import GRAIN, Placement, Slot, place
 from fimls.errors import EngineFailed, OutOfMemory
 
 _KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0, "q4_0": c.GGML_TYPE_Q4_0}
@@ -34,7 +34,7 @@ class Context:
     def __init__(self, model: Model, settings: EmbeddedSettings) -> None:
         self._n_vocab = c.llama_vocab_n_tokens(model.vocab)
         self.n_ctx = _n_ctx(model, settings)
-        self.n_ubatch = min(settings.n_ubatch, self.n_ctx)
+        self.n_ubatch = max(GRAIN, min(settings.n_ubatch, self.n_ctx) // GRAIN * GRAIN)
         self.slots = [Slot(seq_id) for seq_id in range(settings.n_sequences)]
         self.abort = native.AbortFlag()
         self._clock = 0
@@ -52,27 +52,28 @@ class Context:
         self._memory = memory
         self._batch = _Batch(self.n_ubatch)
 
-    def place(self, tokens: Sequence[int], owner: int) -> tuple[Slot, int]:
-        """The slot for ``tokens``, cut back to what it shares with all but the last of them."""
+    def place(self, tokens: Sequence[int], n_batched: int, owner: int) -> Slot:
+        """The slot for ``tokens``, cut back to what of it can stay."""
         self._clock += 1
-        placement = place(self.slots, tokens, owner)
+        placement = place(self.slots, tokens, n_batched, owner)
         slot = placement.slot
         if placement.source is not None:
             self._copy(placement)
         slot.last_used = self._clock
         slot.owner = owner
-        # The last token is always evaluated, for its logits.
-        return slot, self.cut(slot, min(placement.n_common, len(tokens) - 1))
+        self.cut(slot, placement.n_kept)
+        slot.n_batched = n_batched
+        return slot
 
-    def cut(self, slot: Slot, n_keep: int) -> int:
-        """Forget all but the first ``n_keep`` tokens of a slot; how many are left."""
+    def cut(self, slot: Slot, n_keep: int) -> None:
+        """Forget all but the first ``n_keep`` tokens of a slot, or all where that cannot be."""
         if n_keep < len(slot.tokens):
             if not c.llama_memory_seq_rm(self._memory, slot.seq_id, n_keep, -1):
                 # Recurrent memories and sliding windows cannot go back in part.
                 c.llama_memory_seq_rm(self._memory, slot.seq_id, -1, -1)
                 n_keep = 0
             del slot.tokens[n_keep:]
-        return len(slot.tokens)
+            slot.n_aligned = min(slot.n_aligned, n_keep)
 
     def evaluate(self, slot: Slot, tokens: Sequence[int], n_logits: int) -> bool:
         """Append at most ``n_ubatch`` tokens, keep the logits of the last ``n_logits``.
@@ -82,6 +83,8 @@ class Context:
         self._batch.fill(tokens, slot.seq_id, len(slot.tokens), n_logits)
         result = c.llama_decode(self.handle, self._batch.struct)
         if result == _DECODED:
+            if len(slot.tokens) == slot.n_aligned and len(tokens) % GRAIN == 0:
+                slot.n_aligned += len(tokens)
             slot.tokens += tokens
             return True
         # One micro-batch per call: whatever it had begun is removed again.
@@ -111,6 +114,7 @@ class Context:
         c.llama_memory_seq_rm(self._memory, target.seq_id, -1, -1)
         c.llama_memory_seq_cp(self._memory, source.seq_id, target.seq_id, -1, -1)
         target.tokens = list(source.tokens)
+        target.n_aligned, target.n_batched = source.n_aligned, source.n_batched
 
     def _params(self, settings: EmbeddedSettings) -> c.llama_context_params:
         params: c.llama_context_params = c.llama_context_default_params()
@@ -123,10 +127,7 @@ class Context:
         params.n_threads = settings.n_threads
         params.n_threads_batch = settings.n_threads_batch or settings.n_threads
         params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
-        if settings.flash_attention is None:
-            params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_AUTO
-        else:
-            params.flash_attn_type = int(settings.flash_attention)
+        params.flash_attn_type = _flash_attention(settings)
         params.abort_callback = self.abort.callback
         params.abort_callback_data = self.abort.data
         return params
@@ -160,6 +161,18 @@ class _Batch:
         self._wanted[n - n_logits : n] = 1
         self._seq_id[0] = seq_id
         self.struct.n_tokens = n
+
+
+def _flash_attention(settings: EmbeddedSettings) -> int:
+    """Off on a CPU unless asked for, or needed: its kernel rounds differently from 64 tokens on.
+
+    A quantised V cache needs it (llama.cpp refuses otherwise), a GPU is faster with it.
+    """
+    if settings.flash_attention is not None:
+        return int(settings.flash_attention)
+    if settings.kv_type != "f16" or settings.n_gpu_layers:
+        return int(c.LLAMA_FLASH_ATTN_TYPE_AUTO)
+    return int(c.LLAMA_FLASH_ATTN_TYPE_DISABLED)
 
 
 def _n_ctx(model: Model, settings: EmbeddedSettings) -> int:

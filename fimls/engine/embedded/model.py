@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from fimls.engine.base import ModelInfo
 from fimls.engine.embedded import native
 from fimls.engine.embedded.memory import available_bytes
 from fimls.engine.embedded.settings import EmbeddedSettings
-from fimls.errors import ModelUnusable, OutOfMemory
+from fimls.errors import EngineFailed, ModelUnusable, OutOfMemory
 
 ProgressCallback = Callable[[float], None]
 
@@ -90,12 +92,21 @@ class Model:
         if not vocab:
             raise ModelUnusable(f"{path} has no vocabulary")
         self.vocab = vocab
+        self._lock = threading.Lock()
 
     @property
     def handle(self) -> c.llama_model_p:
         if not self._handle:
-            raise ModelUnusable(f"{self.path.name} is closed")
+            raise EngineFailed(f"{self.path.name} is closed")
         return self._handle
+
+    @contextmanager
+    def in_use(self) -> Iterator[c.llama_vocab_p]:
+        """The vocabulary, which cannot be freed meanwhile."""
+        with self._lock:
+            if not self._handle:
+                raise EngineFailed(f"{self.path.name} is closed")
+            yield self.vocab
 
     def kv_bytes_per_token(self) -> int:
         """Bytes of f16 keys and values that one token takes, all layers together."""
@@ -123,9 +134,10 @@ class Model:
         )
 
     def close(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle:
-            c.llama_model_free(handle)
+        with self._lock:
+            handle, self._handle = self._handle, None
+            if handle:
+                c.llama_model_free(handle)
 
 
 def _model_params(

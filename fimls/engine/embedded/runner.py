@@ -9,7 +9,7 @@ from itertools import count
 from typing import TypeVar
 
 from fimls.engine.embedded.context import Context
-from fimls.engine.embedded.slots import Slot
+from fimls.engine.embedded.slots import Slot, next_batch_end
 from fimls.engine.embedded.turns import Turns
 from fimls.errors import EngineFailed
 
@@ -23,6 +23,7 @@ class Job:
     number: int
     urgency: int
     tokens: list[int]
+    n_batched: int  # see slots
     is_gone: Callable[[], bool]  # cancelled or closed
     n_evaluated: int = 0
     slot: Slot | None = field(default=None, repr=False)
@@ -33,6 +34,7 @@ class Runner:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._n_ubatch = context.n_ubatch
         self._turns = Turns()
         self._numbers = count(1)
         self._closed = False
@@ -41,9 +43,11 @@ class Runner:
         self._running = 0
         self._may_yield = False
 
-    def job(self, urgency: int, tokens: list[int], is_gone: Callable[[], bool]) -> Job:
+    def job(
+        self, urgency: int, tokens: list[int], n_batched: int, is_gone: Callable[[], bool]
+    ) -> Job:
         self.check_open()
-        return Job(next(self._numbers), urgency, tokens, is_gone)
+        return Job(next(self._numbers), urgency, tokens, n_batched, is_gone)
 
     def run(self, job: Job, then: Callable[[Context], T]) -> T | None:
         """Evaluate ``job.tokens`` and call ``then`` while their logits are valid.
@@ -88,38 +92,31 @@ class Runner:
 
     def _evaluate(self, job: Job) -> bool:
         """Evaluate what is missing; false when interrupted."""
-        slot, n_done = self._seat(job)
+        slot = job.slot
+        if slot is None or slot.owner != job.number:  # at the start, or taken by another
+            slot = job.slot = self._context.place(job.tokens, job.n_batched, job.number)
         while True:
-            chunk = job.tokens[n_done : n_done + self._context.n_ubatch]
-            if not self._decode(job, slot, chunk):
+            n_done = len(slot.tokens)
+            batch = job.tokens[n_done : next_batch_end(n_done, job.n_batched, self._n_ubatch)]
+            if not self._decode(job, slot, batch):
                 return False
-            n_done += len(chunk)
-            job.n_evaluated += len(chunk)
-            if n_done == len(job.tokens):
+            job.n_evaluated += len(batch)
+            if len(slot.tokens) == len(job.tokens):
                 return True
             if self._turns.is_wanted(job.urgency):
                 return False
 
-    def _seat(self, job: Job) -> tuple[Slot, int]:
-        slot = job.slot
-        if slot is not None and slot.owner == job.number:
-            n_done = len(slot.tokens)
-            if n_done < len(job.tokens):  # nobody else wrote here: it is a prefix of ours
-                return slot, n_done
-        slot, n_done = self._context.place(job.tokens, job.number)
-        job.slot = slot
-        return slot, n_done
-
-    def _decode(self, job: Job, slot: Slot, chunk: list[int]) -> bool:
+    def _decode(self, job: Job, slot: Slot, batch: list[int]) -> bool:
         with self._guard:
             self._running = job.number
             # A single token is over sooner than giving way to others would pay.
-            self._may_yield = len(chunk) > 1
+            self._may_yield = len(batch) > 1
             self._context.abort.set(self._closed or job.is_gone())
         try:
             if self._may_yield and self._turns.is_wanted(job.urgency - 1):
                 return False
-            return self._context.evaluate(slot, chunk, n_logits=1)
+            is_last = len(slot.tokens) + len(batch) == len(job.tokens)
+            return self._context.evaluate(slot, batch, n_logits=int(is_last))
         finally:
             with self._guard:
                 self._running = 0

@@ -16,8 +16,9 @@ from fimls.engine.base import Request, Usage
 from fimls.engine.embedded.context import Context
 from fimls.engine.embedded.runner import Runner
 from fimls.engine.embedded.sampler import Sampler, logprob
+from fimls.engine.embedded.slots import n_batched
 from fimls.engine.embedded.vocabulary import LlamaVocabulary
-from fimls.fim import Piece
+from fimls.fim import Piece, Prompt, SegmentKind
 
 
 class EmbeddedStream:
@@ -41,9 +42,10 @@ class EmbeddedStream:
         self._busy = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._heal = request.prompt.heal.encode("utf-8", "replace")
-        prompt = request.prompt.tokens
-        self.usage = Usage(n_prompt=len(prompt))
-        self._job = runner.job(request.priority, list(prompt), self._is_gone)
+        tokens = list(request.prompt.tokens)
+        self.usage = Usage(n_prompt=len(tokens))
+        batched = n_batched(len(tokens), _n_anchored(request.prompt))
+        self._job = runner.job(request.priority, tokens, batched, self._is_gone)
         weakref.finalize(self, runner.release, self._job.number)
         cancel.on_set(self._interrupt)
 
@@ -113,6 +115,15 @@ class EmbeddedStream:
         return self._decoder.decode(spelt[n_healed:])
 
     def _count_evaluated(self) -> None:
-        """Prompt tokens alone: each generated token is evaluated once, to get the next."""
-        n_own = max(0, self.usage.n_generated)
-        self.usage.n_evaluated = max(0, min(self._job.n_evaluated - n_own, self.usage.n_prompt))
+        """Prompt tokens alone: each generated one is evaluated too, to get the next."""
+        self.usage.n_evaluated = self._job.n_evaluated - self.usage.n_generated
+
+
+def _n_anchored(prompt: Prompt) -> int:
+    """The number of tokens up to and with the last marker: what typing leaves as it is."""
+    n_tokens = n_anchored = 0
+    for segment in prompt.segments:
+        n_tokens += len(segment.tokens)
+        if segment.kind is SegmentKind.MARKER:
+            n_anchored = n_tokens
+    return n_anchored

@@ -9,7 +9,6 @@ from functools import cached_property
 import llama_cpp.llama_cpp as c
 import numpy as np
 
-from fimls.engine.base import ModelInfo
 from fimls.engine.embedded.healing import HealingTable
 from fimls.engine.embedded.model import Model
 
@@ -21,27 +20,33 @@ _VOCAB_TYPE_SPM = 1  # llama_vocab_type: byte-level fallback, may put a blank be
 class LlamaVocabulary:
     """Tokens in and out; implements ``fimls.engine.base.Vocabulary``.
 
-    Usable with ``vocab_only`` models. Safe to call from several threads: the
-    vocabulary is read-only and every call brings its own buffers.
+    Usable with ``vocab_only`` models. Safe to call from several threads. What
+    streams need is read once, so that a closed model is asked nothing; calls
+    that need it raise ``EngineFailed`` then.
     """
 
     def __init__(self, model: Model) -> None:
-        self._model = model  # keeps the C object alive
-        self._vocab = model.vocab
-        self.n_tokens = c.llama_vocab_n_tokens(self._vocab)
-        self._blank_prefix = c.llama_vocab_type(self._vocab) == _VOCAB_TYPE_SPM
-        # llama.cpp's names for the tokens that matter here, read once.
-        self._attributes = [c.llama_vocab_get_attr(self._vocab, t) for t in range(self.n_tokens)]
+        self._model = model
+        self.info = model.info
+        vocab = model.vocab
+        self.n_tokens: int = c.llama_vocab_n_tokens(vocab)
+        self._blank_prefix = c.llama_vocab_type(vocab) == _VOCAB_TYPE_SPM
+        self._attributes = [c.llama_vocab_get_attr(vocab, t) for t in range(self.n_tokens)]
+        self._ends = frozenset(
+            t
+            for t, attributes in enumerate(self._attributes)
+            if attributes & _SPECIAL and c.llama_vocab_is_eog(vocab, t)
+        )
+        bos = int(c.llama_vocab_bos(vocab))
+        self.bos = bos if bos >= 0 else None
+        self.add_bos = bool(c.llama_vocab_get_add_bos(vocab))
+        self._bytes: dict[int, bytes] = {}
         self._markers = {
             self._raw_text(token).decode("utf-8", "replace"): token
             for token, attributes in enumerate(self._attributes)
             if attributes & _SPECIAL
         }
         self._user_defined = self._user_defined_pattern()
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._model.info
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of source text; their spellings joined are ``text`` again.
@@ -66,36 +71,24 @@ class LlamaVocabulary:
         return self._markers.get(text)
 
     def spelling(self, token: int) -> str:
-        return self.bytes_of(token, special=True).decode("utf-8", "replace")
+        return self._read(token, special=True).decode("utf-8", "replace")
 
     def is_control(self, token: int) -> bool:
         return bool(self._attributes[token] & _SPECIAL)
 
     def is_end(self, token: int) -> bool:
-        return bool(c.llama_vocab_is_eog(self._vocab, token))
-
-    @property
-    def bos(self) -> int | None:
-        token = int(c.llama_vocab_bos(self._vocab))
-        return token if token >= 0 else None
-
-    @property
-    def add_bos(self) -> bool:
-        return bool(c.llama_vocab_get_add_bos(self._vocab))
+        return token in self._ends
 
     def is_unwritable(self, token: int) -> bool:
         """Whether ``token`` stands for no text at all: control, unknown, unused."""
         return not self._attributes[token] & (_PLAIN | c.LLAMA_TOKEN_ATTR_USER_DEFINED)
 
-    def bytes_of(self, token: int, special: bool = False) -> bytes:
+    def bytes_of(self, token: int) -> bytes:
         """The bytes that ``token`` adds to the text; none for control tokens."""
-        size = 32
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            n = c.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
-            if n >= 0:
-                return buffer.raw[:n]
-            size = -n
+        known = self._bytes.get(token)
+        if known is None:
+            known = self._bytes[token] = self._read(token, special=False)
+        return known
 
     @cached_property
     def healing(self) -> HealingTable:
@@ -105,11 +98,6 @@ class LlamaVocabulary:
             for token, attributes in enumerate(self._attributes)
             if not attributes & _SPECIAL
         )
-
-    @cached_property
-    def ends(self) -> frozenset[int]:
-        """Every token that llama.cpp counts as an end of generation."""
-        return frozenset(t for t in range(self.n_tokens) if self.is_end(t))
 
     def _tokenize(self, text: str, markup: bool) -> list[int]:
         if not text:
@@ -126,12 +114,23 @@ class LlamaVocabulary:
         # A token has at least one byte, but for the blank that SentencePiece may add.
         ids = np.empty(len(data) + 2, dtype=np.int32)
         pointer = ids.ctypes.data_as(ctypes.POINTER(c.llama_token))
-        n = c.llama_tokenize(self._vocab, data, len(data), pointer, len(ids), False, markup)
+        with self._model.in_use() as vocab:
+            n = c.llama_tokenize(vocab, data, len(data), pointer, len(ids), False, markup)
         found: list[int] = ids[: max(n, 0)].tolist()
         return found
 
     def _raw_text(self, token: int) -> bytes:
-        return c.llama_vocab_get_text(self._vocab, token) or b""
+        return c.llama_vocab_get_text(self._model.vocab, token) or b""
+
+    def _read(self, token: int, special: bool) -> bytes:
+        size = 32
+        with self._model.in_use() as vocab:
+            while True:
+                buffer = ctypes.create_string_buffer(size)
+                n = c.llama_token_to_piece(vocab, token, buffer, size, 0, special)
+                if n >= 0:
+                    return buffer.raw[:n]
+                size = -n
 
     def _user_defined_pattern(self) -> re.Pattern[str] | None:
         """User-defined tokens that are markers, not the runs of blanks some vocabularies have."""

@@ -98,6 +98,52 @@ class FimEndpoint:
         return ""
 
 
+class Ollama:
+    """The dialect of Ollama's ``/api/generate``, with ``raw``: no template of its own.
+
+    Its ``/v1/completions`` renders the model's chat template around the prompt.
+    https://github.com/ollama/ollama/blob/main/docs/api.md
+    """
+
+    path = "/api/generate"
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._settings = settings
+
+    def body(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        options = {
+            "num_predict": request.n_predict,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "min_p": sampling.min_p,
+            "seed": sampling.seed,
+            "stop": list(request.prompt.stop_texts),
+        }
+        if self._settings.n_ctx:
+            options["num_ctx"] = self._settings.n_ctx
+        body = {
+            "model": self._settings.model,
+            "prompt": request.prompt.text,
+            "raw": True,
+            "stream": True,
+            **self._settings.params,
+        }
+        return {**body, "options": {**options, **body.get("options", {})}}
+
+    def read(self, event: Mapping[str, Any], usage: Usage) -> Iterator[Piece]:
+        if event["response"]:
+            yield Piece(event["response"])
+        if event["done"]:
+            usage.ended = event.get("done_reason") != "length"
+            usage.n_prompt = event.get("prompt_eval_count") or usage.n_prompt
+            usage.n_evaluated = usage.n_prompt  # it does not tell what was cached
+
+    def healed(self, request: Request) -> str:
+        """The tail that a string prompt leaves out, because models do better without it."""
+        return request.prompt.heal
+
+
 class Chat:
     """The dialect of ``/v1/chat/completions``: for reviews where no vocabulary is shown."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from fimls.cancel import Cancel
 from fimls.engine.base import Request, Vocabulary
 from fimls.engine.http.client import Client
-from fimls.engine.http.completions import Chat, Completions, FimEndpoint
+from fimls.engine.http.completions import Chat, Completions, FimEndpoint, Ollama
 from fimls.engine.http.llama_server import LlamaServer, RemoteVocabulary
 from fimls.engine.http.settings import HttpSettings, Kind
 from fimls.engine.http.stream import Dialect, HttpStream
@@ -104,6 +104,8 @@ def open_http_engine(settings: HttpSettings, vocabulary: Vocabulary | None = Non
         vocabulary = None if settings.infill else RemoteVocabulary(client)
     elif settings.kind is Kind.FIM:
         dialect = FimEndpoint(settings)
+    elif settings.kind is Kind.OLLAMA:
+        dialect = Ollama(settings)
     else:
         dialect = Completions(settings, vocabulary)
     if settings.path:

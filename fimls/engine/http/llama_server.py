@@ -30,6 +30,9 @@ ENDS = frozenset(
     }
 )  # fmt: skip
 
+# Longer texts are tokenised again each time.
+MOST_KEPT_CHARS = 200
+
 # No vocabulary learns these as plain text.
 _MARKER = re.compile(
     r"<[|｜].+[|｜]>|<.*(fim|FIM).*>|\[(PREFIX|SUFFIX|MIDDLE)\]|<(PRE|SUF|MID|EOT)>"
@@ -155,10 +158,15 @@ class RemoteVocabulary:
         )
 
     def tokenize(self, text: str) -> list[int]:
-        return list(self._tokenize(text, False))
+        return list(self._ids(text, False))
 
     def tokenize_markup(self, text: str) -> list[int]:
-        return list(self._tokenize(text, True))
+        return list(self._ids(text, True))
+
+    def _ids(self, text: str, markup: bool) -> tuple[int, ...]:
+        # Lines come again at every keystroke; a window's worth of text would fill the memory.
+        ask = self._tokenize if len(text) <= MOST_KEPT_CHARS else self._ask_tokens
+        return ask(text, markup)
 
     def _ask_tokens(self, text: str, markup: bool) -> tuple[int, ...]:
         if not text:

@@ -23,7 +23,8 @@ class Kind(str, Enum):
     """What the server at the other end speaks."""
 
     LLAMA_SERVER = "llama-server"  # llama.cpp's own: token ids, /tokenize, /completion
-    OPENAI = "openai"  # /v1/completions: vLLM, SGLang, Ollama, LM Studio, TGI, llama-cpp-python
+    OPENAI = "openai"  # /v1/completions: vLLM, SGLang, LM Studio, TGI, llama-cpp-python
+    OLLAMA = "ollama"  # its own /api/generate: its /v1/completions puts prompts into a chat
     FIM = "fim"  # takes prefix and suffix: Mistral's /v1/fim/completions, DeepSeek's beta
 
     def __str__(self) -> str:
@@ -117,8 +118,8 @@ class HttpSettings:
             raise ConfigError(f'{where}.infill is for kind = "llama-server"')
         if self.vocabulary and self.kind != Kind.OPENAI:
             raise ConfigError(f'{where}.vocabulary is for kind = "openai"')
-        if self.kind == Kind.FIM and not self.model:
-            raise ConfigError(f'{where} needs model = "…": its endpoint serves several')
+        if self.kind in {Kind.FIM, Kind.OLLAMA} and not self.model:
+            raise ConfigError(f'{where} needs model = "…": its server has several')
 
     @property
     def is_local(self) -> bool:

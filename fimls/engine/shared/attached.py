@@ -24,6 +24,8 @@ Notify = Callable[[str], None]
 # A model that crashes each time is not started for ever.
 MOST_CRASHES = 3
 CRASH_WINDOW_S = 120.0
+# Longer texts are tokenised again each time.
+MOST_KEPT_CHARS = 200
 
 
 class HostGone(Exception):  # told apart from errors that the host reports
@@ -208,12 +210,13 @@ class AttachedEngine:
                 dead, self._idle = self._idle, []
                 for connection in dead:
                     connection.close()
+        message = (
+            f"the engine's process ended unexpectedly{reason}; "
+            "it is started again with the next request"
+        )
         if first:
-            self._notify(
-                f"the engine's process ended unexpectedly{reason}; it is started again with "
-                "the next request"
-            )
-        return EngineFailed(f"the engine's process ended unexpectedly{reason}")
+            self._notify(message)
+        return EngineFailed(message)
 
 
 class AttachedStream:
@@ -251,8 +254,10 @@ class AttachedStream:
         with self._sending:
             connection, self._connection = self._connection, None
         if connection is not None:
-            self._engine.call(connection, self._generation, {"op": "close"})
-            self._engine.give_back(connection)
+            # What was generated is whole, even if the host is gone by now.
+            with contextlib.suppress(EngineFailed):
+                self._engine.call(connection, self._generation, {"op": "close"})
+                self._engine.give_back(connection)
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
         connection = self._connection
@@ -287,10 +292,15 @@ class AttachedVocabulary:
         self.is_end = lru_cache(maxsize=1_000)(self._ask_is_end)
 
     def tokenize(self, text: str) -> list[int]:
-        return list(self._ids("tokenize", text))
+        return self._ask_ids_of("tokenize", text)
 
     def tokenize_markup(self, text: str) -> list[int]:
-        return list(self._ids("tokenize_markup", text))
+        return self._ask_ids_of("tokenize_markup", text)
+
+    def _ask_ids_of(self, method: str, text: str) -> list[int]:
+        # Lines come again at every keystroke; a window's worth of text would fill the memory.
+        ask = self._ids if len(text) <= MOST_KEPT_CHARS else self._ask_ids
+        return list(ask(method, text))
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         message = {"op": "ask", "method": method, "arguments": arguments}

@@ -135,10 +135,10 @@ class _Connection:
                 message = None
             if message is None:
                 break
-            if message["op"] == "cancel":
+            if message.get("op") == "cancel":
                 self._cancel.set()
             else:
-                if message["op"] == "stream":
+                if message.get("op") == "stream":
                     # Here and not in the worker: a cancel may be the very next frame.
                     self._cancel = Cancel()
                     message["cancel"] = self._cancel
@@ -173,7 +173,7 @@ class _Connection:
             self._send(answer)
 
     def _carry_out(self, engine: Engine, order: dict[str, Any]) -> dict[str, Any]:
-        op = order["op"]
+        op = order.get("op")
         if op == "next" and self._stream is not None:
             piece = next(self._stream, None)
             usage = wire.from_usage(self._stream.usage)
