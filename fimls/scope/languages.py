@@ -37,6 +37,7 @@ class Language:
     long_strings: tuple[tuple[str, str], ...] = ()
     chars: bool = False  # ' begins a one-character literal, or nothing at all
     regexes: bool = False  # /…/ may be a literal
+    heredocs: bool = False  # <<END begins a text that ends at a line of END
     tags: bool = False  # <name>…</name> nest
     indented: bool = False
     semicolons: bool = False  # statements end with ;
@@ -152,6 +153,7 @@ LANGUAGES: tuple[Language, ...] = (
         container=r"\b(class|interface|trait|enum|namespace)\b",
         goes_on=(*_C_GOES_ON, "elseif"),
         before_parse="<?php ",
+        heredocs=True,
     ),
     Language(
         "ruby",
@@ -163,6 +165,7 @@ LANGUAGES: tuple[Language, ...] = (
         definition=r"(def|class|module|describe|context|it)\b",
         container=r"(class|module|describe|context)\b",
         goes_on=("else", "elsif", "when", "in", "rescue", "ensure"),
+        heredocs=True,
     ),
     Language(
         "lua",
@@ -188,6 +191,7 @@ LANGUAGES: tuple[Language, ...] = (
         loose=")",
         definition=r"(function\s+)?[\w:-]+\s*\(\)|function\b",
         goes_on=("else", "elif", "then", "do", "{"),
+        heredocs=True,
     ),
     Language(
         "html",

@@ -60,6 +60,8 @@ def start_of_second(lines: list[Line], language: Language) -> int | None:
     if _ASSIGNS.search(lines[-1].text):
         return None
     first = len(lines) - 1
+    if first and lines[first].text.startswith("{"):
+        first -= 1  # its header stands on the line above
     while first and _is_prelude(lines[first - 1].text, language):
         first -= 1
     if not first or all(_is_prelude(line.text, language) for line in lines[:first]):

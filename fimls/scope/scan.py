@@ -64,6 +64,8 @@ class Opaque:
 def _closer_pattern(closer: str, one_line: bool, is_comment: bool) -> re.Pattern[str]:
     if closer == "\n":
         return re.compile(r"\n")
+    if closer.startswith("\n"):
+        return re.compile(rf"\n[ \t]*{re.escape(closer[1:])}\b")
     if is_comment:
         return re.compile(re.escape(closer))
     stop = r"|\n" if one_line else ""
@@ -79,6 +81,9 @@ class _Syntax:
     opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
 
 
+_KINDS = ("bracket", "newline", "semicolon", "opaque", "heredoc", "char", "regex", "tag")
+
+
 @lru_cache(maxsize=64)
 def _syntax(language: Language) -> _Syntax:
     opaque: dict[str, tuple[str, bool, bool]] = {}
@@ -92,6 +97,8 @@ def _syntax(language: Language) -> _Syntax:
         opaque.setdefault(quote, (quote, False, True))
     openers = sorted(opaque, key=len, reverse=True)
     parts = [f"(?P<opaque>{'|'.join(_opener(o) for o in openers)})"] if openers else []
+    if language.heredocs:
+        parts.append(r"(?P<heredoc><<[-~<]? ?(?P<quote>['\"]?)(?P<word>[A-Z_]\w*)(?P=quote))")
     if language.chars:
         parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')")
     if language.regexes:
@@ -180,11 +187,15 @@ class Scanner:
             self._resume = max(self.position, self._first_half())
             return None
         self.position = self._resume = found.end()
-        start, end, kind = found.start(), found.end(), found.lastgroup
+        start, end = found.span()
+        kind = next(name for name in _KINDS if found.groupdict().get(name) is not None)
         name = found.group()
         if kind == "opaque":
             closer, is_comment, one_line = self._syntax.opaque[name]
             self.opaque = Opaque(closer, start, is_comment, one_line)
+            return Mark(Kind.OPAQUE, start, end, name)
+        if kind == "heredoc":
+            self.opaque = Opaque("\n" + found["word"], start, is_comment=False, one_line=False)
             return Mark(Kind.OPAQUE, start, end, name)
         if kind == "newline":
             return Mark(Kind.NEWLINE, start, end, name)

@@ -113,6 +113,19 @@ class Site:
         return re.fullmatch(r"\s*[A-Za-z_]\w*", self.head) is not None
 
     @property
+    def n_outer(self) -> int:
+        """How many of the open brackets hold the cursor's statement rather than belong to it."""
+        if self.language.indented:
+            return 0
+        line = len(self.before) - len(self.head)
+        blocks = (
+            index + 1
+            for index, bracket in enumerate(self.stack)
+            if bracket.name == "{" and bracket.ends_line and bracket.start < line
+        )
+        return max(blocks, default=0)
+
+    @property
     def is_between_lines(self) -> bool:
         """The cursor is at the start of a line that has text: whole lines go there."""
         return self.is_fresh and bool(self.tail.strip())

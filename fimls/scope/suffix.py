@@ -78,10 +78,11 @@ class Repetition:
 
 
 def _is_certain(run: Run) -> bool:
-    if run.index == 0:
-        return run.telling > 0 or run.n > 1
     # A branch often repeats a line or two of the branch below it (seen in if/elif chains).
-    return False
+    if run.index > 0:
+        return False
+    # Text that begins like what follows may well be its sibling, as in lists and markup.
+    return run.n > 1 or (run.telling > 0 and run.start > 0)
 
 
 def overlap(text: str, tail: str) -> int:

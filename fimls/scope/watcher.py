@@ -177,9 +177,10 @@ class Watcher:
 
     def _in_statement(self) -> bool:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""
-        if self._begins_anew or not self._is_closed:
+        n_outer = self.site.n_outer
+        if self._begins_anew or not all(bracket.owed for bracket in self._stack[n_outer:]):
             return False
-        had_open = bool(self.site.stack) and not self.site.stack[-1].owed
+        had_open = any(not bracket.owed for bracket in self.site.stack[n_outer:])
         return had_open or not (self.site.is_fresh or self.site.is_first_word)
 
     # -- whole lines
