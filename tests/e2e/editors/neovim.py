@@ -15,7 +15,7 @@ from editors.terminal import Terminal
 
 PLUGIN = Path(__file__).parents[3] / "editors/neovim"
 ESCAPE, TAB, ENTER, LEFT, BACKSPACE = "\x1b", "\t", "\r", "\x1b[D", "\x7f"
-ALT_W, ALT_L, ALT_NEXT, ALT_PREVIOUS, DISMISS = "\x1bw", "\x1bl", "\x1b]", "\x1b[", "\x1d"
+ALT_W, ALT_L, ALT_NEXT, ALT_PREVIOUS, DISMISS = "\x1bw", "\x1bl", "\x1b]", "\x1b[27;3;91~", "\x1d"
 ALT_TRIGGER = "\x1b\\"
 
 
@@ -54,6 +54,7 @@ class Neovim:
         )
         self.terminal.wait("Neovim to listen", socket.exists)
         self._remote = [str(editor.command), "--server", str(socket), "--remote-expr"]
+        self.terminal.wait("Neovim to start", lambda: self.lua("return vim.v.vim_did_enter") == 1)
 
     def lua(self, code: str) -> Any:
         """What a Lua function body returns in this Neovim."""

@@ -76,13 +76,9 @@ local CRASH_WINDOW_S, CRASHES = 180, 4
 local crashes = {}
 local stopping = false
 
-local function exited(code, signal, client_id)
-  local buffers = {}
-  for _, buf in ipairs(session.buffers()) do
-    if api.nvim_buf_is_valid(buf) and vim.b[buf].fimls_client == client_id then
-      buffers[#buffers + 1] = buf
-      session.detach(buf)
-    end
+local function exited(code, signal, buffers)
+  for _, buf in ipairs(buffers) do
+    session.detach(buf)
   end
   if stopping or vim.v.exiting ~= vim.NIL or (code == 0 and signal == 0) then
     return M.set_status({ state = 'stopped', message = 'the server has been stopped' })
@@ -179,12 +175,21 @@ function M.client_config()
         return vim.NIL
       end,
     },
-    on_exit = function(code, signal, client_id)
-      vim.schedule(function()
-        exited(code, signal, client_id)
-      end)
-    end,
   }
+end
+
+--- Starts the program. Neovim hears of its end only after the plugin, and of nothing bad: it
+--- would show two lines about it and wait for <Enter>.
+local function spawn(cmd, root, dispatchers)
+  local on_exit = dispatchers.on_exit
+  dispatchers.on_exit = function(code, signal)
+    local buffers = session.buffers() -- Neovim detaches them
+    on_exit(0, 0)
+    vim.schedule(function()
+      exited(code, signal, buffers)
+    end)
+  end
+  return vim.lsp.rpc.start(cmd, dispatchers, { cwd = root })
 end
 
 --- The command for a project, or nil after having said, once, why there is none.
@@ -208,7 +213,10 @@ function M.start(buf)
     return
   end
   local settings = vim.lsp.config and vim.deepcopy(vim.lsp.config.fimls) or M.client_config()
-  settings.cmd, settings.root_dir = cmd, root
+  settings.root_dir = root
+  settings.cmd = function(dispatchers)
+    return spawn(cmd, root, dispatchers)
+  end
   local id = vim.lsp.start(settings, {
     bufnr = buf,
     reuse_client = vim.fn.has('nvim-0.11') == 1 and reuse or reuse_010,
@@ -233,8 +241,7 @@ local function enable()
   end
   settings.cmd = function(dispatchers, resolved)
     local root = resolved and resolved.root_dir or last_root
-    local cmd = assert(M.command(root))
-    return vim.lsp.rpc.start(cmd, dispatchers, { cwd = root })
+    return spawn(assert(M.command(root)), root, dispatchers)
   end
   vim.lsp.config('fimls', settings)
   vim.lsp.enable('fimls')

@@ -1,0 +1,3 @@
+(require 'eglot)
+(add-to-list 'eglot-server-programs '(python-mode . ("fimls" "--stdio")))
+(add-hook 'python-mode-hook #'eglot-ensure)

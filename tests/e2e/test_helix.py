@@ -1,0 +1,46 @@
+"""Helix shows fimls' completions in its menu, with the configuration of its page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from editors import serving
+from editors.terminal import Terminal
+
+pytestmark = pytest.mark.editor
+
+CONFIGURATION = Path(__file__).parents[2] / "editors/helix"
+AREA = "def area(w, h):\n"
+BODY = "size = w * h\n    return size"
+
+
+def test_completions_come_in_the_menu(tmp_path: Path) -> None:
+    """The menu offers the whole and its first line; the file holds what was taken."""
+    helix = serving.editor("helix")
+    config = tmp_path / "helix"
+    shutil.copytree(CONFIGURATION, config)
+    program = tmp_path / "bin/fimls"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {" ".join(serving.COMMAND[:-1])} "$@"\n')
+    program.chmod(0o755)
+    file = tmp_path / "area.py"
+    file.write_text(AREA, encoding="utf-8")
+    env = serving.scripted(tmp_path / "config", {"def area(w, h):": BODY})
+    env |= {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    env["PATH"] = f"{program.parent}:/usr/bin:/bin"
+    with Terminal([helix.command, file], cwd=tmp_path, env=env) as terminal:
+        terminal.wait("def area")
+        terminal.watch(3)  # the server starts
+        terminal.type("o")
+        terminal.watch(0.3)
+        terminal.type("\x18")
+        terminal.wait("size = w * h")
+        terminal.type("\x0e")
+        terminal.watch(0.3)
+        terminal.type("\r")
+        terminal.watch(0.3)
+        terminal.type("\x1b:w\r", every_s=0.1)
+        terminal.wait("the file", lambda: "size" in file.read_text(encoding="utf-8"))
+        assert file.read_text(encoding="utf-8").rstrip("\n") == AREA + "    " + BODY

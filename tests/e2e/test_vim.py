@@ -1,0 +1,45 @@
+"""Vim with ALE shows fimls' completions in its menu, with the configuration of its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from editors import serving
+from editors.terminal import Terminal
+
+pytestmark = pytest.mark.editor
+
+CONFIGURATION = Path(__file__).parents[2] / "editors/vim/fimls.vim"
+AREA = "def area(w, h):\n"
+BODY = "size = w * h\n    return size"
+
+
+def test_completions_come_in_the_menu(tmp_path: Path) -> None:
+    """The menu offers the whole and its first line; the buffer holds what was taken."""
+    vim = serving.editor("vim")
+    program = tmp_path / "bin/fimls"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {" ".join(serving.COMMAND[:-1])} "$@"\n')
+    program.chmod(0o755)
+    file = tmp_path / "area.py"
+    file.write_text(AREA, encoding="utf-8")
+    env = serving.scripted(tmp_path / "config", {"def area(w, h):": BODY})
+    env |= {"HOME": str(tmp_path), "PATH": f"{program.parent}:/usr/bin:/bin"}
+    vimrc = tmp_path / "vimrc"
+    vimrc.write_text(
+        "set nocompatible autoindent shiftwidth=4 expandtab\nfiletype plugin indent on\n"
+        "let g:ale_linters_explicit = 0\n" + CONFIGURATION.read_text(encoding="utf-8")
+    )
+    with Terminal([vim.command, "-n", "-u", vimrc, file], cwd=tmp_path, env=env) as terminal:
+        terminal.wait("def area")
+        terminal.watch(3)  # ALE starts the server
+        terminal.type("o    ")
+        terminal.watch(0.3)
+        terminal.type("\x18\x0f")
+        terminal.wait("size = w * h")
+        terminal.type("\x19")
+        terminal.watch(0.3)
+        terminal.type("\x1b:w\r", every_s=0.1)
+        terminal.wait("the file", lambda: "size" in file.read_text(encoding="utf-8"))
+        assert file.read_text(encoding="utf-8").rstrip("\n").startswith(AREA + "    size = w * h")
