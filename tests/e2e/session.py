@@ -50,7 +50,9 @@ class Editor:
         self.result: types.InitializeResult | None = None
         self.statuses: list[dict[str, Any]] = []
         self.questions: list[types.ShowMessageRequestParams] = []
-        self.answer: str | None = None  # to a question of the server's
+        # The answer to a question of the server's, and what the person does meanwhile.
+        self.answer: str | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
         self.versions: dict[str, int] = {}
         self._numbers = itertools.count(1_000)
 
@@ -196,6 +198,7 @@ async def editing(
 
     def question(asked: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
         editor.questions.append(asked)
+        editor.meanwhile()
         return None if editor.answer is None else types.MessageActionItem(editor.answer)
 
     made.feature(types.WINDOW_SHOW_MESSAGE_REQUEST)(question)

@@ -278,18 +278,30 @@ async def test_odd_uris(edit: Edit) -> None:
             assert await editor.ghost_texts(uri, 1, 4) == ["return 1"], uri
 
 
-@pytest.mark.model
-async def test_a_model_that_arrives_is_picked_up(edit: Edit, tmp_path: Path) -> None:
-    """After "Download" was answered, or pulled elsewhere: no restart of anything."""
+@pytest.fixture
+def lay_weights(tmp_path: Path) -> Callable[[], None]:
+    """Puts the default model where the session looks for it."""
     here = Path(os.environ.get("FIMLS_CACHE_DIR", Path.home() / ".cache/fimls")) / "models"
     weights = here / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
     assert weights.is_file(), 'run "fimls models pull qwen2.5-coder-0.5b" first'
+
+    def lay() -> None:
+        (tmp_path / "cache/models").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cache/models" / weights.name).symlink_to(weights)
+
+    return lay
+
+
+@pytest.mark.model
+async def test_a_model_that_arrives_is_picked_up(
+    edit: Edit, lay_weights: Callable[[], None]
+) -> None:
+    """Pulled elsewhere: no restart of anything."""
     async with edit({}) as editor:
         uri = editor.open("def f():\n    ")
         assert await editor.ghost(uri, 1, 4) == []
         await editor.status_is("error")
-        (tmp_path / "cache/models").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "cache/models" / weights.name).symlink_to(weights)
+        lay_weights()
         for _ in range(10):
             items = await editor.ghost(uri, 1, 4, invoked=True)
             if items:
@@ -297,3 +309,20 @@ async def test_a_model_that_arrives_is_picked_up(edit: Edit, tmp_path: Path) -> 
             await editor.pause(0.5)
         assert items
         assert editor.statuses[-1]["state"] in {"idle", "thinking"}
+
+
+@pytest.mark.model
+async def test_download_with_consent(edit: Edit, lay_weights: Callable[[], None]) -> None:
+    """ "Download" pulls the model (here it finds it whole, and checks it), and then it is used."""
+    async with edit({}, initialize=False) as editor:
+        editor.answer, editor.meanwhile = "Download", lay_weights
+        await editor.initialize()
+        uri = editor.open("def f():\n    ")
+        assert await editor.ghost(uri, 1, 4) == []
+        await editor.eventually(lambda: editor.questions)
+        await editor.status_is("idle")
+        assert await editor.ghost(uri, 1, 4, invoked=True)
+        assert editor.messages == []
+        titles = [r.title for shown in editor.client.progress_reports.values() for r in shown[:1]]
+        assert "fimls: downloading qwen2.5-coder-0.5b" in titles
+        await editor.client.shutdown_session()
