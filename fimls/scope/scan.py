@@ -81,7 +81,7 @@ class _Syntax:
     opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
 
 
-_KINDS = ("bracket", "newline", "semicolon", "opaque", "heredoc", "char", "regex", "tag")
+_KINDS = ("bracket", "newline", "semicolon", "opaque", "heredoc", "slash", "tick", "char", "regex", "tag")
 
 
 @lru_cache(maxsize=64)
@@ -98,13 +98,13 @@ def _syntax(language: Language) -> _Syntax:
     openers = sorted(opaque, key=len, reverse=True)
     parts = [f"(?P<opaque>{'|'.join(_opener(o) for o in openers)})"] if openers else []
     if language.heredocs:
-        parts.append(r"(?P<heredoc><<[-~<]? ?(?P<quote>['\"]?)(?P<word>[A-Z_]\w*)(?P=quote))")
+        parts.append(r"(?P<heredoc><<[-~<]? ?(?P<quote>['\"]?)(?P<word>[A-Z_]\w*)(?P=quote)(?=\W))")
     if language.chars:
-        parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')")
+        parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')|(?P<tick>')")
     if language.regexes:
         parts.append(
             r"(?P<regex>(?:(?<=[(,=:\[!&|?{};+\n])|(?<=[(,=:\[!&|?{};+] )|(?<=return ))"
-            r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/)"
+            r"/(?![*/])(?:(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/|(?P<slash>)))"
         )
     if language.tags:
         # In code, a < right after a name compares or begins type arguments.
@@ -183,7 +183,7 @@ class Scanner:
     def _in_code(self, *, final: bool) -> Mark | None:
         text = self.text
         found = self._syntax.token.search(text, max(self.position, self._resume), self._until)
-        if found is None or (not final and self._is_half(found.start())):
+        if found is None or (not final and self._is_half(found)):
             self._resume = max(self.position, self._first_half())
             return None
         self.position = self._resume = found.end()
@@ -207,18 +207,26 @@ class Scanner:
             return self._tag(name, start, end, final=final)
         return Mark(Kind.LITERAL, start, end, name)
 
-    def _is_half(self, start: int) -> bool:
-        """Whether the text ends in what may become a longer delimiter than was found."""
+    def _is_half(self, found: re.Match[str]) -> bool:
+        """Whether the text ends in what may become something else than was found."""
+        start, known = found.start(), found.groupdict()
+        if known.get("slash") is not None:
+            return self.text.find("\n", start, self._until) < 0
+        if known.get("tick") is not None:
+            rest = self.text[start + 1 : min(start + 12, self._until)]
+            return len(rest) < (11 if rest.startswith("\\") else 2) and "\n" not in rest
         rest = self.text[start : min(start + 8, self._until)]
         return start + len(rest) == self._until and any(
-            delimiter != rest and delimiter.startswith(rest) for delimiter in self._syntax.delimiters
+            delimiter != rest and delimiter.startswith(rest)
+            for delimiter in self._syntax.delimiters
         )
 
     def _first_half(self) -> int:
         """Where the last few characters may begin a delimiter."""
         longest = max((len(d) for d in self._syntax.delimiters), default=1)
         # A regex literal or a tag is found only when whole: look again from its line's start.
-        if self.language.regexes or self.language.tags or self.language.chars:
+        language = self.language
+        if language.regexes or language.tags or language.chars or language.heredocs:
             line = self.text.rfind("\n", self.position, self._until) + 1
             return max(line, self._until - _LONGEST_LITERAL)
         return max(self.position, self._until - longest)

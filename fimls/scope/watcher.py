@@ -187,6 +187,10 @@ class Watcher:
 
     def _on_newline(self, mark: Mark) -> Cut | None:
         cut = self._on_line(self._text[self._line_start : mark.start], mark.start)
+        if self._statement_end is not None and _CLOSES_MORE.fullmatch(
+            self._text, self._statement_end, mark.start
+        ):
+            self._statement_end = mark.start
         if self._in_opaque and self._scanner.opaque is None:
             self._in_opaque = False
         self._line_start = mark.end
@@ -393,6 +397,8 @@ class Watcher:
 
 
 _FENCE = "```"
+# What may stand between the end of a block and the end of its line.
+_CLOSES_MORE = re.compile(r"[;,)\s]*")
 # Labels, cases and preprocessor lines; a bracket that opens or closes on a line of its own.
 _STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
 

@@ -1,0 +1,132 @@
+"""Every completion ends where it should: the cases of the field, and the seed of the project."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from tests.scope_cases import Case, all_cases, complete
+
+from fimls import scope
+from fimls.fim import StopReason
+
+CASES = all_cases()
+LANGUAGES = (
+    "python javascript jsx typescript tsx go rust c cpp csharp java kotlin ruby php swift scala "
+    "lua bash html css json yaml toml sql markdown"
+).split()
+
+
+def check(before: str, generated: str, expected: str, after: str = "", language: str = "python") -> None:
+    text, _, _ = complete(before, after, generated, language)
+    assert text.rstrip("\n") == expected.rstrip("\n")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.language}: {case.title}")
+def test_field_case(case: Case) -> None:
+    """What is left of a generation is what belongs there, neither more nor less."""
+    check(case.before, case.generated, case.expected, case.after, case.language)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.language}: {case.title}")
+def test_pieces_do_not_matter(case: Case) -> None:
+    """One character at a time or all at once: the same cut, for the same reason."""
+    cuts = {
+        complete(case.before, case.after, case.generated, case.language, n)[1] for n in (1, 5, 10_000)
+    }
+    assert len(cuts) == 1
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.language}: {case.title}")
+def test_nothing_is_computed_beyond_the_line_that_shows_the_end(case: Case) -> None:
+    """Where the text runs on, decoding stops before the end of it."""
+    if case.is_kept or len(case.generated) - len(case.expected) < 200:
+        return
+    _, cut, n_fed = complete(case.before, case.after, case.generated, case.language)
+    assert cut.reason in {StopReason.SCOPE, StopReason.SUFFIX}
+    assert n_fed < len(case.generated)
+
+
+def test_the_cases_are_many_and_of_every_kind() -> None:
+    """At least 150 from the field: 60 that stay whole, 40 in broken code, every language."""
+    assert len(CASES) >= 150
+    assert sum(case.is_kept for case in CASES) >= 60
+    assert sum(case.is_broken for case in CASES) >= 40
+    per_language = Counter(case.language for case in CASES)
+    assert all(per_language[name] >= 5 for name in LANGUAGES if name != "jsx")
+
+
+def test_seed() -> None:
+    """The first hole this project was asked to fill."""
+    check(
+        "from math import sqrt\n\ndef norm(x: float, y: float) -> float:\n    ",
+        "r = sqrt(x**2 + y**2)\n    return r\n\ndef norm3(x: float) -> float:\n",
+        "r = sqrt(x**2 + y**2)",
+        "\n    return r\n",
+    )
+
+
+def test_stops_at_block_end() -> None:
+    """Generation ends where the cursor's block ends."""
+    check("def f():\n    ", "return 1\nprint()", "return 1")
+
+
+def test_whole_lines_go_in_whole() -> None:
+    """At the start of a line that has text, the line end of the new text stays."""
+    text, _, _ = complete("def f():\n", "    return r\n", "    r = 1\n    return r\n", "python")
+    assert text == "    r = 1\n"
+
+
+def test_what_follows_is_not_inserted_again() -> None:
+    """A text that is nothing but the lines after the cursor is suppressed."""
+    generated = "total = 0\n    for row in rows:\n        total += row\n"
+    text, _, _ = complete("def f(rows):\n    ", "\n    " + generated, generated, "python")
+    assert text == ""
+
+
+@pytest.mark.parametrize("reason", [StopReason.BUDGET, StopReason.TIME])
+def test_a_text_that_was_cut_off_ends_at_a_whole_line(reason: StopReason) -> None:
+    """The cap falls in the middle of a line: the line is dropped."""
+    watcher = scope.watch("def f(rows):\n    ", "", "python")
+    generated = "total = 0\n    for row in rows:\n        total += row\n    return tot"
+    assert watcher.feed(generated) is None
+    cut = watcher.finish(reason)
+    assert generated[: cut.at] == "total = 0\n    for row in rows:\n        total += row"
+    assert cut.reason is reason
+
+
+def test_a_loop_is_cut_after_its_first_round() -> None:
+    """The model repeats itself: once is enough."""
+    line = "print('the same line again')\n"
+    text, cut, n_fed = complete(line.join(["", "    "])[:0], "", line * 30, "python")
+    assert text == line.rstrip("\n")
+    assert cut.reason is StopReason.LOOP
+    assert n_fed < len(line) * 8
+
+
+def test_grades() -> None:
+    """One generation serves the rest of the line, the statement and the block."""
+    watcher = scope.watch("def f(xs):\n    ", "", "python")
+    text = "for x in xs:\n        print(x)\n    return xs"
+    assert [text[:end] for end in watcher.grades(text)] == [
+        "for x in xs:",
+        "for x in xs:\n        print(x)",
+        text,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "language_id", "name"),
+    [
+        ("a/b.py", "", "python"),
+        ("a/b.tsx", "typescript", "tsx"),
+        ("a/b.tsx", "typescriptreact", "tsx"),
+        ("x", "shellscript", "bash"),
+        ("x.cs", "csharp", "csharp"),
+        ("x.unknown", "Haskell", "haskell"),
+        ("", "", ""),
+    ],
+)
+def test_language_of(path: str, language_id: str, name: str) -> None:
+    """The client's id where we know it, else the name of the file, else as it came."""
+    assert scope.language_of(path, language_id) == name
