@@ -312,7 +312,7 @@ async def test_the_loop_is_free_while_a_big_document_is_completed(edit: Edit) ->
         f"def function_{n}(a, b):\n    return a * {n} + [b]\n\n\n" for n in range(15_000)
     )
     async with edit(scripted("return values\n\n\nprint()\n", delay_ms=50)) as editor:
-        uri = editor.open(f"{body}def last(values):\n    \n{body}")  # 1.6 MB
+        uri = editor.open(f"{body}def last(values):\n    \n{body}")  # 1.4 MB
         await editor.status_is("idle")
         asked = editor.ask(uri, body.count("\n") + 1, 4)
         waited = []

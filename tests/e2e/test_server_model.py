@@ -100,3 +100,18 @@ async def test_typing_as_the_model_suggests(edit: Edit) -> None:
             rest = (await editor.ghost_texts(uri, 3, column + 1))[0]
             assert rest == whole[column - 3 :]
             assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize("wait_for", ["loading", "thinking"])
+async def test_the_end_in_the_middle_of_it(edit: Edit, wait_for: str) -> None:
+    """While weights load, or a cold prompt is evaluated, the editor can still close."""
+    body = "".join(f"value_{n} = compute({n}, {n * 7 % 13})\n" for n in range(150))
+    async with edit(SETTINGS) as editor:
+        uri = editor.open(body)
+        asked = editor.ask(uri, 150, 0)
+        await editor.status_is(wait_for)
+        began = time.perf_counter()
+        await editor.client.shutdown_session()
+        assert time.perf_counter() - began < 4
+        assert editor.process.returncode == 0
+        asked.answer.cancel()
