@@ -52,7 +52,7 @@ def register(session: Session) -> None:
     command(lsp.ACCEPTED)(accepted)
     command("fimls.explain")(explain)
     command("fimls.status")(status)
-    command("fimls.pull")(pull)
+    command("fimls.pullModel")(pull)
 
 
 def initialize(ls: Session, params: types.InitializeParams) -> None:

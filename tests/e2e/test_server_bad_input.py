@@ -241,7 +241,7 @@ async def test_an_unknown_model_is_named(edit: Edit) -> None:
         editor.open("x")
         await editor.eventually(lambda: editor.messages)
         assert "did you mean qwen2.5-coder-0.5b?" in editor.messages[0]
-        assert await editor.execute("fimls.pull", "no-such-model") is False
+        assert await editor.execute("fimls.pullModel", "no-such-model") is False
         assert "no-such-model" in editor.messages[-1]
 
 

@@ -149,7 +149,7 @@ end
 --- Fetches a model (by default the one that the settings name), with the server's progress.
 ---@param name? string
 function M.pull(name)
-  server.execute('fimls.pull', name and { name } or {}, function(err, done)
+  server.execute('fimls.pullModel', name and { name } or {}, function(err, done)
     if err then
       vim.notify('fimls: ' .. err.message, vim.log.levels.WARN)
     elseif done then
