@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from fimls import __version__
@@ -213,7 +214,11 @@ class Session(LanguageServer):
         asked = types.ShowMessageRequestParams(
             types.MessageType.Warning, f"fimls: {error}", actions
         )
-        answer = await self.window_show_message_request_async(asked)
+        try:
+            answer = await self.window_show_message_request_async(asked)
+        except JsonRpcException:  # the editor shows no buttons after all
+            self.tell(str(error))
+            return
         if answer is not None and answer.title == DOWNLOAD:
             await self.pull(error.name)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidRequest
 from session import Editor, scripted
 
 Edit = Callable[..., Any]
@@ -214,6 +215,19 @@ async def test_no_model_yet(edit: Edit, client: str) -> None:
         # Editors that can show buttons are asked; "no" (or nothing) downloads nothing.
         actions = [action.title for question in editor.questions for action in question.actions]
         assert actions == ([] if client.startswith("vim") else ["Download", "Not now"])
+
+
+async def test_an_editor_that_cannot_ask_after_all(edit: Edit) -> None:
+    """It announced questions and refuses them: then the message is shown."""
+    async with edit({}) as editor:
+
+        def refuse() -> None:
+            raise JsonRpcInvalidRequest("no buttons here")
+
+        editor.meanwhile = refuse
+        editor.open("x")
+        await editor.eventually(lambda: editor.messages)
+        assert "fimls models pull" in editor.messages[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"GGUF"])
