@@ -156,9 +156,11 @@ def _choose_beside(
     config: Config, remote: HttpEngine, vocabulary: Vocabulary | None
 ) -> BoundTemplate:
     """The template for a remote engine's vocabulary, or for that of the engine it falls back to."""
-    if vocabulary is not remote.vocabulary:
-        return choose_template("", config.completion.model, vocabulary)
     settings = remote.settings
+    if vocabulary is not remote.vocabulary:
+        # The general setting is meant for the remote model, unless that has one of its own.
+        override = config.completion.template if settings.template else ""
+        return choose_template(override, config.completion.model, vocabulary)
     if remote.fills_own_template:
         return UnfilledTemplate()
     override = settings.template or config.completion.template

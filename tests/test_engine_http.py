@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ import trustme
 from fimls.cancel import Cancel
 from fimls.engine.base import Request, Sampling
 from fimls.engine.http import HttpEngine, HttpSettings, open_http_engine
+from fimls.engine.http.failures import words
 from fimls.engine.http.stream import StopFilter
 from fimls.errors import EngineError, EngineFailed, EngineUnreachable
 from fimls.fim import Chunk, Prompt, Segment, SegmentKind, Window
@@ -256,7 +258,7 @@ def proxy() -> Iterator[FaultyProxy]:
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        (Fault.REFUSE, EngineUnreachable, "connection reset by peer"),
+        (Fault.REFUSE, EngineUnreachable, "it hangs up"),
         (Fault.RESET, EngineFailed, "broke the connection in mid-answer; see its log"),
         (Fault.SILENT, EngineUnreachable, "was silent for 0.5 s.*raise timeout_s"),
         (Fault.UNAUTHORIZED, EngineFailed, r"refuses our key \(401\); set api_key.*so says the"),
@@ -281,6 +283,14 @@ def test_each_fault_is_one_clear_error(
     proxy.fault = Fault.NONE
     assert generate(made, n_predict=3)[0] == "word " * 3
     assert made.is_reachable
+
+
+def test_a_server_that_echoes_the_input_is_not_quoted() -> None:
+    """Validation errors of some servers hold the prompt, which is the user's code."""
+    said = "1 error: {'msg': 'Input should be a string', 'input': [750, 220], 'ctx': 'secret()'}"
+    assert words(json.dumps({"error": {"message": said}})).endswith("'Input should be a string'")
+    detail = [{"msg": "Input should be a string", "input": "secret()"}]
+    assert words(json.dumps({"detail": detail})) == "Input should be a string"
 
 
 def test_a_closed_port_is_refused() -> None:
@@ -351,7 +361,7 @@ def test_cancel_from_another_thread(proxy: FaultyProxy, fault: Fault) -> None:
 
     threading.Thread(target=take_back).start()
     assert list(made.stream(Request(TEXT, 100), cancel)) == []
-    assert time.perf_counter() - at[0] < 0.1
+    assert time.perf_counter() - at[0] < 1.0  # a few milliseconds on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -389,7 +399,7 @@ def test_a_company_authority_and_client_certificates(authority: trustme.CA, tmp_
         with FaultyProxy(upstream.port, tls=context) as server:
             made = engine(server.url, ca_file=str(ca_file), cert_file=str(cert_file))
             assert generate(made)[0] == "a"
-            with pytest.raises(EngineError, match=r"cert_file|hung up"):
+            with pytest.raises(EngineError, match=r"cert_file|does not answer"):
                 generate(engine(server.url, ca_file=str(ca_file)))
 
 

@@ -16,6 +16,7 @@ MOST_WORDS = 200
 # 408 and 425 ask for another attempt, 429 asks for patience; 503 is llama-server loading its
 # model; 502 and 504 come from balancers whose backend is gone for a moment.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+HANGS_UP = "it hangs up"
 DOWN = frozenset({429, 502, 503, 504})
 
 
@@ -59,12 +60,9 @@ def of_exception(settings: HttpSettings, error: Exception) -> Refusal:
     elif isinstance(error, httpx.TimeoutException):
         # Not tried again: the server is busy with the first attempt.
         problem = _silence(settings)
-    elif isinstance(error, httpx.ConnectError):
-        passing = True
-        problem = f"does not answer ({reason}); start it, or correct url"
     elif isinstance(error, httpx.TransportError):
         passing = True
-        problem = f"hung up before it answered ({reason}); see its log"
+        problem = f"does not answer ({reason}); start it, correct url, or see its log"
     else:
         problem = f"cannot be asked ({reason}); check url, headers and proxy"
     message = settings.mask(f"{who} {problem}")
@@ -146,7 +144,10 @@ def words(text: str) -> str:
             body = body[key]
             if isinstance(body, list) and body:
                 body = body[0]
-    return " ".join(body.split())[:MOST_WORDS] if isinstance(body, str) else ""
+    if not isinstance(body, str):
+        return ""
+    # llama-cpp-python's server quotes the same errors within its message.
+    return " ".join(body.partition(", 'input':")[0].split())[:MOST_WORDS]
 
 
 def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
@@ -158,8 +159,17 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
 
 
 def _reason(error: Exception) -> str:
-    """The system's own words: "Connection refused" rather than "[Errno 111] …"."""
+    """The system's own words: "Connection refused" rather than "[Errno 111] …".
+
+    Hanging up shows as this or that, as luck has it; a person is to see one message.
+    """
+    import httpx  # noqa: PLC0415  # only where a request was made
+
     cause = _cause(error, OSError)
+    if isinstance(cause, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+        return HANGS_UP
+    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" in str(error):
+        return HANGS_UP
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
     return str(error) or type(error).__name__
