@@ -87,6 +87,28 @@ async def test_two_editors_one_model(
     assert eventually(lambda: set(holders(default_model)) <= before)
 
 
+async def test_a_crash_in_the_engine_ends_no_server(
+    default_model: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """A segmentation fault while it computes: said once, and the next request is answered."""
+    before = set(holders(default_model))
+    settings = {"engine": {**SETTINGS["engine"], "process": "own"}}
+    async with editing(settings, tmp_path, environ=environ) as editor:
+        expected = await complete(editor)
+        [engine] = set(holders(default_model)) - before
+        assert engine != editor.process.pid
+        uri = editor.open("x = 1\n" * 300 + "def add(a, b):\n    return a\n", "file:///p/b.py")
+        asked = editor.ask(uri, 301, 12, invoked=True)
+        await editor.status_is("thinking")
+        os.kill(engine, signal.SIGSEGV)
+        assert not await asked.answer
+        [message] = editor.messages
+        assert "ended unexpectedly (killed by SIGSEGV); it is started again" in message
+        assert await complete(editor) == expected
+        assert len(editor.messages) == 1
+    assert eventually(lambda: set(holders(default_model)) <= before)
+
+
 def test_serve_keeps_the_model(
     default_model: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
