@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fimls.engine.embedded.settings import EmbeddedSettings
+from fimls.engine.embedded.waiting import settle
 
 if TYPE_CHECKING:
     from fimls.engine.embedded.engine import EmbeddedEngine
@@ -25,6 +26,7 @@ def open_embedded(
     Raises ``ModelUnusable`` when the file is none, is cut off, or cannot be run,
     and ``OutOfMemory`` when it or its context does not fit.
     """
+    settle()
     from fimls.engine.embedded.engine import EmbeddedEngine  # noqa: PLC0415  # 0.3 s
 
     return EmbeddedEngine(path, settings or EmbeddedSettings(), progress)
@@ -32,6 +34,7 @@ def open_embedded(
 
 def open_vocabulary(path: Path) -> LlamaVocabulary:
     """Only the vocabulary of the GGUF file at ``path``: no weights are read."""
+    settle()
     from fimls.engine.embedded.model import Model  # noqa: PLC0415  # 0.3 s
     from fimls.engine.embedded.vocabulary import LlamaVocabulary  # noqa: PLC0415
 
@@ -40,6 +43,7 @@ def open_vocabulary(path: Path) -> LlamaVocabulary:
 
 def system_info() -> tuple[str, ...]:
     """The CPU and GPU features that this build of llama.cpp uses here."""
+    settle()
     import llama_cpp.llama_cpp as c  # noqa: PLC0415  # 0.3 s
 
     from fimls.engine.embedded import native  # noqa: PLC0415
