@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from fimls.cancel import Cancel
 from fimls.engine.http import failures
 from fimls.engine.http.settings import HttpSettings
-from fimls.errors import EngineFailed
+from fimls.errors import EngineError, EngineFailed
 
 if TYPE_CHECKING:
     import httpx
@@ -139,6 +139,7 @@ class Client:
         cancel: Cancel,
         *,
         retries: int | None = None,
+        timeout_s: float | None = None,
     ) -> Answer:
         """POST ``body`` (GET without one); retried while nothing has come back.
 
@@ -147,7 +148,7 @@ class Client:
         left = self.settings.retries if retries is None else retries
         pause_s = FIRST_PAUSE_S
         while True:
-            answer = self._send_once(path, body, cancel)
+            answer = self._send_once(path, body, cancel, timeout_s)
             if not isinstance(answer, failures.Refusal):
                 self.is_reachable = True
                 return answer
@@ -159,14 +160,22 @@ class Client:
                 raise Taken
             left, pause_s = left - 1, pause_s * 2
 
-    def fetch(self, path: str, body: Mapping[str, Any] | None = None, retries: int = 1) -> Any:
+    def fetch(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """A JSON document. Raises ``EngineError``."""
         cancel = Cancel()
-        answer = self.send(path, body, cancel, retries=retries)
+        answer = self.send(path, body, cancel, retries=1)
         try:
             return failures.parsed(self.who, answer.read(cancel))
         finally:
             answer.close()
+
+    def probe(self, path: str, timeout_s: float) -> None:
+        """Ask for anything at all. Raises ``EngineError`` when the server is down."""
+        try:
+            self.send(path, None, Cancel(), retries=0, timeout_s=timeout_s).close()
+        except EngineError:
+            if not self.is_reachable:
+                raise
 
     def url(self, path: str) -> str:
         """``path`` below the server's URL; "/v1" is not doubled when the URL ends with it."""
@@ -192,7 +201,11 @@ class Client:
             connection.client.close()
 
     def _send_once(
-        self, path: str, body: Mapping[str, Any] | None, cancel: Cancel
+        self,
+        path: str,
+        body: Mapping[str, Any] | None,
+        cancel: Cancel,
+        timeout_s: float | None,
     ) -> Answer | failures.Refusal:
         hold = Hold(self._take())
         cancel.on_set(hold.abort)
@@ -202,6 +215,7 @@ class Client:
                 "GET" if body is None else "POST",
                 self.url(path),
                 json=body,
+                timeout=self._timeout(timeout_s or self.settings.timeout_s),
                 extensions={"trace": hold.trace},
             )
             response = client.send(request, stream=True)
@@ -218,6 +232,11 @@ class Client:
         finally:
             answer.close()
         return failures.of_status(self.settings, response.status_code, response.headers, text)
+
+    def _timeout(self, timeout_s: float) -> httpx.Timeout:
+        import httpx  # noqa: PLC0415  # see _new_client
+
+        return httpx.Timeout(timeout_s, connect=self.settings.connect_timeout_s)
 
     def _take(self) -> Connection:
         with self._lock:
@@ -242,7 +261,6 @@ class Client:
             proxy=settings.proxy or None,
             # Proxies of the environment are for the world, not for this machine.
             trust_env=not settings.is_local,
-            timeout=httpx.Timeout(settings.timeout_s, connect=settings.connect_timeout_s),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
         )
 

@@ -12,7 +12,6 @@ from fimls.engine.http.completions import Chat, Completions, FimEndpoint, Ollama
 from fimls.engine.http.llama_server import LlamaServer, RemoteVocabulary
 from fimls.engine.http.settings import HttpSettings, Kind
 from fimls.engine.http.stream import Dialect, HttpStream
-from fimls.errors import EngineError
 
 # Where neither the user nor the server says: what llama-server takes by default.
 DEFAULT_N_CTX = 4096
@@ -67,11 +66,7 @@ class HttpEngine:
         one is asked for.
         """
         path = "/health" if self.settings.kind is Kind.LLAMA_SERVER else "/v1/models"
-        try:
-            self._client.fetch(path, retries=0)
-        except EngineError:
-            if not self._client.is_reachable:
-                raise
+        self._client.probe(path, self.settings.connect_timeout_s)
 
     def stream(self, request: Request, cancel: Cancel) -> HttpStream:
         return HttpStream(self._client, self._dialect, request, cancel)
