@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from fimls.engine.http.completions import Chat, Completions, FimEndpoint, Ollama
 from fimls.engine.http.llama_server import LlamaServer, RemoteVocabulary
 from fimls.engine.http.settings import HttpSettings, Kind
 from fimls.engine.http.stream import Dialect, HttpStream
+
+logger = logging.getLogger(__name__)
 
 # Where neither the user nor the server says: what llama-server takes by default.
 DEFAULT_N_CTX = 4096
@@ -92,6 +95,12 @@ class HttpEngine:
 
 def open_http_engine(settings: HttpSettings, vocabulary: Vocabulary | None = None) -> HttpEngine:
     """The engine of an ``[engines.NAME]`` table; ``vocabulary`` is that of its key."""
+    if settings.api_key and settings.url.startswith("http:") and not settings.is_local:
+        logger.warning(
+            "engine %s: its key goes unencrypted to %s; use https",
+            settings.name,
+            settings.shown_url,
+        )
     client = Client(settings)
     dialect: Dialect
     if settings.kind is Kind.LLAMA_SERVER:
