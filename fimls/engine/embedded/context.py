@@ -90,10 +90,13 @@ class Context:
         # One micro-batch per call: whatever it had begun is removed again.
         c.llama_memory_seq_rm(self._memory, slot.seq_id, len(slot.tokens), -1)
         if result == _ABORTED:
+            native.forget_complaints()  # llama.cpp calls its own obedience an error
             return False
         if result == _NO_ROOM:
             raise EngineFailed(f"the KV cache of {self.n_ctx} tokens is full; raise n_ctx")
-        raise EngineFailed(f"llama.cpp could not evaluate {len(tokens)} tokens (code {result})")
+        raise EngineFailed(
+            f"llama.cpp could not evaluate {len(tokens)} tokens ({native.complaints()})"
+        )
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """Logits of the last call, rows counted from the end (-1); valid until the next call."""
@@ -123,7 +126,6 @@ class Context:
         # One buffer per sequence: other warm sequences then cost nothing while this one decodes.
         params.kv_unified = False
         params.n_batch = params.n_ubatch = self.n_ubatch
-        params.n_outputs_max_per_seq = settings.n_draft + 1
         params.n_threads = settings.n_threads
         params.n_threads_batch = settings.n_threads_batch or settings.n_threads
         params.type_k = params.type_v = _KV_TYPES[settings.kv_type]

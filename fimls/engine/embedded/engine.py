@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fimls.engine.embedded.sampler import Sampler
 from fimls.engine.embedded.settings import EmbeddedSettings
 from fimls.engine.embedded.stream import EmbeddedStream
 from fimls.engine.embedded.vocabulary import LlamaVocabulary
+from fimls.engine.embedded.waiting import n_cores
 from fimls.errors import BadRequest
 
 
@@ -28,7 +28,7 @@ class EmbeddedEngine:
     def __init__(
         self, path: Path, settings: EmbeddedSettings, progress: ProgressCallback | None = None
     ) -> None:
-        n_threads = settings.n_threads or max(1, os.cpu_count() or 1)
+        n_threads = settings.n_threads or n_cores()
         self.settings = replace(settings, n_threads=n_threads)
         self._model = Model(path, self.settings, progress)
         try:

@@ -16,9 +16,10 @@ import llama_cpp.llama_cpp as c
 
 logger = logging.getLogger("fimls.llama")
 
-# ggml_log_level: 1 debug, 2 info, 3 warning, 4 error, 5 continues the line before it. A model
-# whose file is a little odd is worth a warning to llama.cpp's authors, not to a user.
-_LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}
+# ggml_log_level: 1 debug, 2 info, 3 warning, 4 error, 5 continues the line before it. All of it
+# is for debugging: a model file that is a little odd is a warning there, a decode that was
+# cancelled three errors, and a real error is raised with what was said of it.
+_ERROR = 4
 
 _lock = threading.Lock()
 _started = False
@@ -27,13 +28,13 @@ _complaints: deque[str] = deque(maxlen=4)
 
 @c.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
 def _log(level: int, text: bytes, _user_data: object) -> None:
-    """Hand a line of llama.cpp's log to Python's; a step less urgent."""
+    """Hand a line of llama.cpp's log to Python's; for debugging."""
     line = text.decode("utf-8", "replace").rstrip()
     if not line.strip("."):
         return
-    if level == 4:
+    if level == _ERROR:
         _complaints.append(line)
-    logger.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+    logger.debug("%s", line)
 
 
 def start() -> None:

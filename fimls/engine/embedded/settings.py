@@ -26,5 +26,3 @@ class EmbeddedSettings:
     kv_type: str = "f16"  # f16, q8_0, q4_0
     mmap: bool = True
     mlock: bool = False
-    # How many tokens a prompt-lookup draft may have; 0 switches speculation off.
-    n_draft: int = 0

@@ -1,8 +1,9 @@
-"""How llama.cpp's threads wait for each other; to be settled before its library is loaded."""
+"""How many threads compute, and how they wait for each other."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # GNU OpenMP's threads spin some 300,000 rounds (18 ms) at each barrier before they sleep. With
 # other work on the machine they then burn the time that the thread they wait for needs: measured
@@ -11,7 +12,24 @@ import os
 _ROUNDS = "1000"
 
 
+def n_cores() -> int:
+    """Physical cores this process may use: two threads of one core only wait for its units."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max(1, os.cpu_count() or 1)
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text("ascii"))
+        except OSError:
+            cores.add(str(cpu))
+    return len(cores)
+
+
 def settle() -> None:
-    """Let waiting threads spin briefly and then sleep, unless the user's environment says how."""
+    """Let waiting threads spin briefly and then sleep, unless the user's environment says how.
+
+    To be called before llama.cpp's library is loaded, which reads it once.
+    """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _ROUNDS)

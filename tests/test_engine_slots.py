@@ -1,0 +1,144 @@
+"""Which cached tokens may stay, who computes next, and what heals: the engine without a model."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("llama_cpp")
+
+from fimls.engine.embedded.healing import HealingTable
+from fimls.engine.embedded.slots import (
+    GRAIN,
+    Slot,
+    common_prefix,
+    n_batched,
+    n_reusable,
+    next_batch_end,
+    place,
+)
+from fimls.engine.embedded.turns import Turns
+
+small = st.lists(st.integers(0, 2), max_size=60)
+
+
+def evaluate(slot: Slot, tokens: list[int], batched: int) -> dict[int, tuple[int, int]]:
+    """Evaluate as the engine does; where each new token was computed: (start, end) of its batch."""
+    computed = {}
+    del slot.tokens[n_reusable(slot, tokens, batched) :]
+    slot.n_aligned = min(slot.n_aligned, len(slot.tokens))
+    slot.n_batched = batched
+    while len(slot.tokens) < len(tokens):
+        start = len(slot.tokens)
+        end = next_batch_end(start, batched, 2 * GRAIN)
+        if start == slot.n_aligned and (end - start) % GRAIN == 0:
+            slot.n_aligned = end
+        slot.tokens += tokens[start:end]
+        # Batches of any multiple of the grain give the same bits.
+        kind = (0, 0) if (end - start) % GRAIN == 0 else (start, end)
+        computed.update(dict.fromkeys(range(start, end), kind))
+    return computed
+
+
+@given(st.lists(st.tuples(small, small), min_size=1, max_size=6))
+def test_what_stays_was_computed_as_it_would_be_now(prompts):
+    """After any history of prompts, each token was computed in the batch of a cold start."""
+    slot, how = Slot(0), {}
+    for anchored, typed in prompts:
+        tokens = [9, *anchored, 8, *typed]
+        batched = n_batched(len(tokens), len(anchored) + 2)
+        how.update(evaluate(slot, tokens, batched))
+        cold = evaluate(Slot(1), tokens, batched)
+        assert {at: how[at] for at in range(len(tokens))} == cold
+
+
+@given(small, small)
+def test_common_prefix(left, right):
+    n = common_prefix(left, right)
+    assert left[:n] == right[:n]
+    assert n == min(len(left), len(right)) or left[n] != right[n]
+
+
+def test_another_file_takes_the_oldest_sequence():
+    """A warm file is left alone as long as an older or empty sequence can be had."""
+    warm = Slot(0, list(range(100)), n_aligned=96, n_batched=98, last_used=2)
+    old = Slot(1, list(range(500, 600)), n_aligned=96, n_batched=98, last_used=1)
+    assert place([warm, old], list(range(700, 800)), 98, owner=3).slot is old
+    assert place([warm, old], [*range(98), 7], 98, owner=3).slot is warm
+
+
+def test_a_beginning_is_copied_and_not_torn_off():
+    """A prompt that shares only the beginning of a warm one gets a copy of that beginning."""
+    warm = Slot(0, list(range(100)), n_aligned=96, n_batched=98, last_used=2)
+    placement = place([warm, Slot(1)], [*range(40), *range(900, 960)], 98, owner=3)
+    assert (placement.slot.seq_id, placement.source, placement.n_kept) == (1, warm, 32)
+
+
+def test_a_sequence_in_use_is_not_taken():
+    """While another stream decodes in the best sequence, it is copied."""
+    busy = Slot(0, list(range(100)), n_aligned=96, n_batched=98, last_used=2, owner=5)
+    placement = place([busy, Slot(1)], [*range(98), 7], 98, owner=6)
+    assert (placement.slot.seq_id, placement.source) == (1, busy)
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        (b"pri", {"p", "pri", "print"}),
+        (b"print", {"p", "pri", "print"}),
+        (b"x", set()),
+        (b"\xff", {"\xff"}),
+        (b"q", {"qu"}),
+    ],
+)
+def test_healing_candidates(tail, expected):
+    """Tokens that begin with the tail, or are a beginning of it; nothing else."""
+    texts = [b"p", b"pri", b"print", b"prx", b"qu", b"", b"\xff"]
+    table = HealingTable(enumerate(texts))
+    found = {texts[token].decode("latin-1") for token in table.candidates(tail)}
+    assert found == expected
+
+
+def test_the_most_urgent_goes_first():
+    """Of those who wait, the most urgent has the next turn, and the holder is told of it."""
+    turns, order, told = Turns(), [], []
+
+    def take(name: str, urgency: int) -> None:
+        with turns.turn(urgency, lambda: False, lambda: None):
+            order.append(name)
+
+    with turns.turn(1, lambda: False, lambda: told.append("yield")):
+        waiting = [
+            threading.Thread(target=take, args=args)
+            for args in (("idle", 2), ("review", 1), ("keystroke", 0))
+        ]
+        for thread in waiting:
+            thread.start()
+            time.sleep(0.02)
+        assert (told, turns.is_wanted(0), turns.is_wanted(-1)) == (["yield"], True, False)
+    for thread in waiting:
+        thread.join(5)
+    assert order == ["keystroke", "review", "idle"]
+
+
+def test_who_gives_up_waits_no_longer():
+    """A cancelled waiter leaves at once, while the turn is still another's."""
+    turns, gone = Turns(), threading.Event()
+    answers: list[bool] = []
+
+    def take() -> None:
+        with turns.turn(0, gone.is_set, lambda: None) as is_ours:
+            answers.append(is_ours)
+
+    with turns.turn(0, lambda: False, lambda: None):
+        thread = threading.Thread(target=take)
+        thread.start()
+        time.sleep(0.02)
+        gone.set()
+        turns.nudge()
+        thread.join(5)
+        assert answers == [False]
