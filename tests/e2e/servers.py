@@ -83,7 +83,8 @@ def run_llama_server(
     """llama-server with two slots of 2,048 tokens."""
     return running(
         llama_server(), "--model", str(model), "--host", "127.0.0.1", "--port", "{port}",
-        "--ctx-size", "4096", "--parallel", "2", "--threads", "2", "--slots", *options,
+        "--ctx-size", "4096", "--parallel", "2", "--threads", "2", "--slots",
+        "--batch-size", "256", *options,
         port=port,
     )  # fmt: skip
 

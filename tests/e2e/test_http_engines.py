@@ -206,6 +206,25 @@ def test_the_server_stops_computing(llama_server: str, way: str) -> None:
         time.sleep(0.02)
 
 
+def test_the_server_stops_in_mid_prompt(llama_server: str) -> None:
+    """Prompt evaluation is given up between two batches of 256 tokens (about a second)."""
+    engine = connect(llama_server)
+    assert engine.vocabulary is not None
+    code = "".join(f"def f{n}(x):\n    return x + {n}\n" for n in range(140))
+    ids = tuple(engine.vocabulary.tokenize(code))
+    assert len(ids) > 1500
+    prompt = Prompt((Segment(SegmentKind.SOURCE, code, ids[:1900]),))
+    cancel = Cancel()
+    at: list[float] = []
+    threading.Timer(0.5, lambda: (cancel.set(), at.append(time.monotonic()))).start()
+    assert list(engine.stream(Request(prompt, 10), cancel)) == []
+    assert time.monotonic() - at[0] < 0.5
+    while is_computing(llama_server):
+        assert time.monotonic() - at[0] < 5, "it computes for nobody"  # the whole takes 8 s
+        time.sleep(0.02)
+    print(f"slot free after {time.monotonic() - at[0]:.2f} s")
+
+
 def test_faults_between_us_and_a_real_server(llama_server: str) -> None:
     """Reset in mid-stream, slow, garbled: an error each, and then all is well again."""
     engine_url = int(llama_server.rpartition(":")[2])
