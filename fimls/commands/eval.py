@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fimls.evaluation.records import HoleScore
 
 MODES = ("raw", "first-line", "fimls", "oracle")
+# Without a terminal, a log wants few lines.
+LOG_EVERY = 10
 
 
 def add_parser(
@@ -146,12 +148,15 @@ def _with_progress(scores: Iterator[HoleScore], n: int) -> Iterator[HoleScore]:
         parts.TimeRemainingColumn(),
     )
     n_passed = 0
-    with parts.Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True, highlight=False)
+    with parts.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("holes", total=n)
         for number, score in enumerate(scores, 1):
             ours = score.modes.get("fimls")
             n_passed += ours is not None and bool(ours.passed)
             bar.update(task, completed=number, description=f"holes ({n_passed} pass)")
+            if not console.is_terminal and (number % LOG_EVERY == 0 or number == n):
+                console.print(f"{number} of {n} holes, {n_passed} pass")
             yield score
 
 
