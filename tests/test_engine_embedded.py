@@ -87,7 +87,7 @@ def generate(engine: EmbeddedEngine, prompt: Prompt, n_predict: int = 12, **opti
 def forget(engine: EmbeddedEngine) -> None:
     """Fill every sequence with something else, so that nothing of use is warm."""
     for number in range(3):
-        words = " ".join(f"w{number}{n}" for n in range(20))
+        words = " ".join(f"w{number}{n}" for n in range(6))
         generate(engine, fim(engine, "", prefix=words, suffix=words), 1)
 
 
@@ -116,7 +116,7 @@ def test_reuse_does_not_change_the_text(engine):
     rng = random.Random(4)
     lines = ["        ", "        return self.width * self.height", "        w = self.width\n"]
     session: list[Prompt] = []
-    for _ in range(5):
+    for _ in range(3):
         line, prefix = rng.choice(lines), rng.choice([PREFIX, PREFIX[40:]])
         cut = rng.randrange(8, len(line) + 1)
         session += [fim(engine, line[:end], prefix=prefix) for end in (cut, cut - 3, len(line))]
@@ -153,7 +153,7 @@ def test_no_look_ahead(engine):
 
 def test_cancel_reaches_into_prompt_evaluation(engine, record_property):
     """A long evaluation ends within milliseconds, and what was evaluated stays."""
-    words = " ".join(f"value_{n}" for n in range(400))
+    words = " ".join(f"value_{n}" for n in range(220))
     latencies = []
     for number in range(4):
         cancel = Cancel()
@@ -169,7 +169,7 @@ def test_cancel_reaches_into_prompt_evaluation(engine, record_property):
         latencies.append((time.perf_counter() - started) * 1000)
         assert pieces == []
     record_property("cancel_ms", latencies)
-    assert statistics.median(latencies) < 50
+    assert statistics.median(latencies) < 100  # 20 on an idle machine
     again = generate(engine, prompt, 1)[1]
     assert again.n_evaluated < again.n_prompt
 
@@ -177,7 +177,7 @@ def test_cancel_reaches_into_prompt_evaluation(engine, record_property):
 def test_a_keystroke_goes_before_a_review(engine):
     """A completion interrupts the evaluation of a review, which then goes on to its end."""
     generate(engine, fim(engine, "        return"), 1)
-    words = " ".join(f"name_{n}" for n in range(300))
+    words = " ".join(f"name_{n}" for n in range(120))
     review = engine.stream(
         Request(fim(engine, "", prefix=words), 2, priority=Priority.REVIEW), Cancel()
     )
