@@ -190,7 +190,7 @@ def test_a_keystroke_goes_before_a_review(engine):
     thread.join()
     assert order == ["completion", "review"]
     assert usage.n_evaluated == 1
-    assert review.usage.n_generated == 2
+    assert (review.usage.n_evaluated, review.usage.n_generated > 0) == (review.usage.n_prompt, True)
 
 
 @pytest.mark.parametrize(
