@@ -15,7 +15,7 @@ pytestmark = pytest.mark.editor
 CONFIGURATION = Path(__file__).parents[2] / "editors/emacs/fimls-lsp-mode.el"
 AREA = "def area(w, h):\n"
 BODY = "size = w * h\n    return size"
-CONTROL_END, NEXT, CANCEL, SAVE = "\x1b>", "\x0e", "\x07", "\x18\x13"
+END_OF_BUFFER, NEXT, CANCEL, SAVE = "\x1b>", "\x0e", "\x07", "\x18\x13"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,9 @@ class Emacs:
             "(setq lsp-auto-guess-root t lsp-enable-file-watchers nil lsp-warn-no-matched-clients nil"
             " make-backup-files nil auto-save-default nil lsp-headerline-breadcrumb-enable nil"
             f' lsp-session-file "{home}/session" lsp-enable-snippet nil)\n'
+            # A package manager's autoloads do this for parts of lsp-mode.
+            "(dolist (part '(lsp-lens lsp-modeline lsp-diagnostics lsp-completion lsp-headerline))"
+            " (require part))\n"
             f'(load "{CONFIGURATION}")\n'
             f'(add-to-list \'exec-path "{home}/bin")\n',
             encoding="utf-8",
@@ -52,8 +55,9 @@ class Emacs:
         self.terminal = Terminal(command, cwd=project, env={**env, "HOME": str(home)})
 
     def ready(self) -> None:
-        self.terminal.wait("Connected to", timeout_s=60)
-        self.terminal.type(CONTROL_END)
+        self.terminal.wait("initialized successfully", timeout_s=60)
+        self.terminal.type(END_OF_BUFFER)
+        self.terminal.watch(0.5)
 
     def save(self) -> str:
         before = self.file.stat().st_mtime_ns

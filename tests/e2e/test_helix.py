@@ -33,7 +33,7 @@ def test_completions_come_in_the_menu(tmp_path: Path) -> None:
     with Terminal([helix.command, file], cwd=tmp_path, env=env) as terminal:
         terminal.wait("def area")
         terminal.watch(3)  # the server starts
-        terminal.type("o")
+        terminal.type("o    ")
         terminal.watch(0.3)
         terminal.type("\x18")
         terminal.wait("size = w * h")

@@ -18,13 +18,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import pyte
 
-# Questions about the terminal's abilities, which pyte would print.
-_DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
+# Questions about the terminal's abilities, and modes of newer keyboards: pyte does not know them.
+_DEVICE_CONTROL = re.compile(
+    rb"\x1bP.*?\x1b\\"  # device control strings
+    rb"|\x1b\[[<=>][\d;]*[a-zA-Z]"  # key modifiers, secondary attributes
+    rb"|\x1b\[\??[\d;]*(?:n|u|\$p)"  # reports
+    rb"|\x1b\[\?[\d;]*m",  # which attributes there are
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class Terminal:
             cwd=cwd,
             env=variables,
             start_new_session=True,
+            # The terminal becomes the program's own: Emacs opens /dev/tty.
+            preexec_fn=partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         # A program that nobody listens to would stand still.

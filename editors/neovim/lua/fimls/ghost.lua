@@ -42,7 +42,7 @@ function M.show(buf, _, cursor, rest, between, hint)
     api.nvim_buf_set_extmark(buf, namespace, row, col, {
       virt_text = { { first, 'FimlsGhost' } },
       virt_text_pos = 'overlay',
-      hl_mode = 'combine',
+      hl_mode = 'replace',
     })
   else
     for index, piece in ipairs(pieces) do
@@ -53,7 +53,7 @@ function M.show(buf, _, cursor, rest, between, hint)
       api.nvim_buf_set_extmark(buf, namespace, row, col + piece[1], {
         virt_text = chunks,
         virt_text_pos = 'inline',
-        hl_mode = 'combine',
+        hl_mode = 'replace',
       })
     end
   end

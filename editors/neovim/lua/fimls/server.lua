@@ -53,9 +53,10 @@ end
 --- <Enter>. All of it is in :Fimls status and in the log.
 function M.say(text, level)
   local line = text:gsub('%s*\n%s*', '; ')
-  local room = vim.o.columns - 30
+  local more = '… (:Fimls status)'
+  local room = vim.o.columns - 13 -- what 'showcmd' and 'ruler' may take
   if vim.fn.strdisplaywidth(line) > room then
-    line = vim.fn.strcharpart(line, 0, room) .. '… (:Fimls status)'
+    line = vim.fn.strcharpart(line, 0, room - vim.fn.strdisplaywidth(more)) .. more
   end
   vim.notify(line, level or vim.log.levels.INFO)
 end
