@@ -168,7 +168,7 @@ def test_the_vocabulary_from_afar(embedded: Engine, llama_server: str) -> None:
     for token in (0, 220, 750, 151643, 151645, 151659, 151662, 151664):
         assert facts(far, token) == facts(near, token)
     assert (far.bos, far.add_bos) == (near.bos, near.add_bos)
-    assert far.info.chat_template == near.info.chat_template
+    assert far.info.chat_template.strip() == near.info.chat_template.strip()
 
 
 def facts(vocabulary: Vocabulary, token: int) -> tuple[Any, ...]:
@@ -207,22 +207,26 @@ def test_the_server_stops_computing(llama_server: str, way: str) -> None:
 
 
 def test_the_server_stops_in_mid_prompt(llama_server: str) -> None:
-    """Prompt evaluation is given up between two batches of 256 tokens (about a second)."""
+    """Prompt evaluation is given up between two batches: what follows is not evaluated."""
     engine = connect(llama_server)
     assert engine.vocabulary is not None
-    code = "".join(f"def f{n}(x):\n    return x + {n}\n" for n in range(140))
-    ids = tuple(engine.vocabulary.tokenize(code))
-    assert len(ids) > 1500
-    prompt = Prompt((Segment(SegmentKind.SOURCE, code, ids[:1900]),))
+    code = "".join(f"def f{n}(x):\n    return x + {n}\n" for n in range(120))
+    ids = tuple(engine.vocabulary.tokenize(code))[:1200]
+    assert len(ids) == 1200
+    prompt = Prompt((Segment(SegmentKind.SOURCE, code, ids),))
     cancel = Cancel()
-    at: list[float] = []
-    threading.Timer(0.5, lambda: (cancel.set(), at.append(time.monotonic()))).start()
-    assert list(engine.stream(Request(prompt, 10), cancel)) == []
-    assert time.monotonic() - at[0] < 0.5
+    threading.Timer(0.3, cancel.set).start()
+    started = time.monotonic()
+    assert list(engine.stream(Request(prompt, 1), cancel)) == []
+    assert time.monotonic() - started < 1
     while is_computing(llama_server):
-        assert time.monotonic() - at[0] < 5, "it computes for nobody"  # the whole takes 8 s
         time.sleep(0.02)
-    print(f"slot free after {time.monotonic() - at[0]:.2f} s")
+    freed_s = time.monotonic() - started - 0.3
+    again = engine.stream(Request(prompt, 1), Cancel())
+    next(again)
+    again.close()
+    print(f"slot free after {freed_s:.2f} s, {again.usage.n_evaluated} of 1200 tokens left")
+    assert again.usage.n_evaluated > 200
 
 
 def test_faults_between_us_and_a_real_server(llama_server: str) -> None:
