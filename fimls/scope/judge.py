@@ -14,15 +14,17 @@ class Judge:
 
     site: Site
     _counts: dict[str, int | None] = field(default_factory=dict)
+    _is_stuck: bool = False  # the parser was given up on once: it is not asked again
 
     def errors(self, text: str) -> int | None:
         """Faults in the tree of the whole with ``text`` at the cursor; ``None``: cannot tell."""
         if text not in self._counts:
             grammar = load(self.site.language.name)
-            if grammar is None:
+            if grammar is None or self._is_stuck:
                 return None
             before, after = self.site.context
             self._counts[text] = grammar.n_errors(before + text + after)
+            self._is_stuck = self._counts[text] is None
         return self._counts[text]
 
     def is_sound(self, text: str) -> bool:

@@ -81,9 +81,6 @@ class _Syntax:
     opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
 
 
-_KINDS = ("bracket", "newline", "semicolon", "opaque", "heredoc", "slash", "tick", "char", "regex", "tag")
-
-
 @lru_cache(maxsize=64)
 def _syntax(language: Language) -> _Syntax:
     opaque: dict[str, tuple[str, bool, bool]] = {}
@@ -188,7 +185,7 @@ class Scanner:
             return None
         self.position = self._resume = found.end()
         start, end = found.span()
-        kind = next(name for name in _KINDS if found.groupdict().get(name) is not None)
+        kind = found.lastgroup
         name = found.group()
         if kind == "opaque":
             closer, is_comment, one_line = self._syntax.opaque[name]
@@ -209,10 +206,10 @@ class Scanner:
 
     def _is_half(self, found: re.Match[str]) -> bool:
         """Whether the text ends in what may become something else than was found."""
-        start, known = found.start(), found.groupdict()
-        if known.get("slash") is not None:
+        start, kind = found.start(), found.lastgroup
+        if kind == "regex" and found["slash"] is not None:
             return self.text.find("\n", start, self._until) < 0
-        if known.get("tick") is not None:
+        if kind == "tick":
             rest = self.text[start + 1 : min(start + 12, self._until)]
             return len(rest) < (11 if rest.startswith("\\") else 2) and "\n" not in rest
         rest = self.text[start : min(start + 8, self._until)]
@@ -232,14 +229,14 @@ class Scanner:
         return max(self.position, self._until - longest)
 
     def _tag(self, name: str, start: int, end: int, *, final: bool) -> Mark | None:
-        position = end
+        position, last = end, min(self._until, start + _LONGEST_TAG)
         while True:
-            found = _TAG_END.search(self.text, position, self._until)
-            if found is None:
-                if final or self._until - start > _LONGEST_TAG:
-                    return Mark(Kind.LITERAL, start, end, name)
+            found = _TAG_END.search(self.text, position, last)
+            if found is None and not final and last == self._until:
                 self.position = self._resume = start
                 return None
+            if found is None:
+                return Mark(Kind.LITERAL, start, end, name)
             if found.group() in {">", "/>"}:
                 break
             position = found.end()

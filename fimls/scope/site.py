@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
@@ -24,6 +25,9 @@ PARSED_BEFORE = 12_000
 PARSED_AFTER = 4_000
 # How many of the following lines a repetition is looked for in.
 LINES_AHEAD = 24
+# Deeper nesting is no code, and must not cost more than code does.
+MOST_OPEN = 256
+_LONGEST_HEADER = 300
 
 _NOT_ASCII = re.compile(r"[^\t\n\x20-\x7e]")
 
@@ -171,46 +175,61 @@ def survey(before: str, after: str, name: str) -> Site:
     )
 
 
-_LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]*\||[\w, ()]+(->|in|=>))?[ \t]*\n")
+_LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]{0,80}\||[\w, ()]{1,80}(->|in|=>))?[ \t]*\n")
 # What begins a line at column 0 without beginning a new part of the file.
 _SAME_PART = re.compile(r"[\s{})\]]|$|</|(end|else|elif|fi|done|esac|except|finally|then|do)\b")
 
 
 def _line_above(text: str, line: int) -> str:
     """The header of a bracket that stands on a line of its own."""
-    return text[max(0, line - 300) : line].rstrip().rpartition("\n")[2].strip() if line else ""
+    return text[max(0, line - _LONGEST_HEADER) : line].rstrip().rpartition("\n")[2].strip() if line else ""
 
 
 def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int]:
     """The brackets and the string that are open at the end, and where the last part begins."""
     scanner = Scanner(language, text)
-    stack: list[Bracket] = []
-    top = 0
+    stack: list[_Opened] = []
+    top = line = 0
     for mark in scanner.marks():
         if mark.kind is Kind.OPEN:
-            line = text.rfind("\n", 0, mark.start) + 1
-            stack.append(
-                Bracket(
-                    mark.name,
-                    mark.start,
-                    width(text, line),
-                    text[line : mark.start].strip() or _line_above(text, line),
-                    ends_line=_LINE_ENDS.match(text, mark.end) is not None,
-                )
-            )
+            stack.append(_Opened(mark.name, mark.start, mark.end, line))
         elif mark.kind is Kind.CLOSE:
             pop(stack, mark.name)
-        elif mark.kind is Kind.NEWLINE and not stack and not _SAME_PART.match(text, mark.end):
-            top = mark.end
-    if language.prose:
-        stack = []
-    opaque = scanner.opaque
-    return stack, opaque, top
+        elif mark.kind is Kind.NEWLINE:
+            line = mark.end
+            if not stack and not _SAME_PART.match(text, line):
+                top = line
+    n_open = 0 if language.prose else MOST_OPEN
+    brackets = [_bracket(text, opened) for opened in stack[-MOST_OPEN:][:n_open]]
+    return brackets, scanner.opaque, top
 
 
-def pop(stack: list[Bracket], closer: str) -> Bracket | None:
+class _Opened(NamedTuple):
+    """An open bracket on the way, where there may be very many."""
+
+    name: str
+    start: int
+    end: int
+    line: int  # where its line starts
+
+
+def _bracket(text: str, opened: _Opened) -> Bracket:
+    header = text[max(opened.line, opened.start - _LONGEST_HEADER) : opened.start].strip()
+    return Bracket(
+        opened.name,
+        opened.start,
+        width(text, opened.line),
+        header or _line_above(text, opened.line),
+        ends_line=_LINE_ENDS.match(text, opened.end) is not None,
+    )
+
+
+_Open = TypeVar("_Open", _Opened, Bracket, Mark)
+
+
+def pop(stack: list[_Open], closer: str) -> _Open | None:
     """Take the bracket off that ``closer`` closes, with those left open inside it."""
-    for index in range(len(stack) - 1, -1, -1):
+    for index in range(len(stack) - 1, max(-1, len(stack) - MOST_OPEN), -1):
         if matches(stack[index].name, closer):
             found = stack[index]
             del stack[index:]
@@ -247,7 +266,7 @@ def _look_ahead(
                 depth.pop()
             if depth:
                 depth.pop()
-            elif not language.prose and mark.name not in language.loose:
+            elif len(closers) < MOST_OPEN and not language.prose and mark.name not in language.loose:
                 before = text[line : mark.start]
                 is_first = line > 0 and not before.strip()
                 closers.append(_Closer(mark.name, width(before), is_first, line == 0))

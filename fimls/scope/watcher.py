@@ -44,6 +44,7 @@ class Watcher:
     _depth: list[Mark] = field(default_factory=list)  # opened by the generated text
     _floor: Floor | None = None
     _line_start: int = 0
+    _head_start: int = 0  # of what follows the white space that the line begins with
     _line_depth: int = 0  # brackets of the generated text that the line began in
     _awaits_head: bool = True  # the first word of the line has not been seen whole
     _in_opaque: bool = False  # still in the string or comment that the cursor was in
@@ -144,13 +145,11 @@ class Watcher:
     # -- brackets
 
     def _on_closer(self, mark: Mark) -> Cut | None:
-        for index in range(len(self._depth) - 1, -1, -1):
-            if matches(self._depth[index].name, mark.name):
-                opened = self._depth[index]
-                del self._depth[index:]
-                spans_lines = opened.start < self._line_start
-                self._member_done |= mark.name == "}" and not self._depth and spans_lines
-                return None
+        opened = pop(self._depth, mark.name)
+        if opened is not None:
+            spans_lines = opened.start < self._line_start
+            self._member_done |= mark.name == "}" and not self._depth and spans_lines
+            return None
         if mark.name in self.site.language.loose:
             return None
         open_here = [b for b in self._stack if not b.owed and matches(b.name, mark.name)]
@@ -193,7 +192,7 @@ class Watcher:
             self._statement_end = mark.start
         if self._in_opaque and self._scanner.opaque is None:
             self._in_opaque = False
-        self._line_start = mark.end
+        self._line_start = self._head_start = mark.end
         self._line_depth = len(self._depth)
         self._awaits_head = True
         return cut
@@ -206,13 +205,13 @@ class Watcher:
                 return cut
         if start == 0 and site.opaque is not None and site.opaque.one_line:
             return self._stop(end, StopReason.SCOPE)
-        loop = find_loop(self._text[max(0, end - LOOKS_BACK) : end])
-        if loop is not None:
-            return self._stop(max(0, end - LOOKS_BACK) + loop, StopReason.LOOP)
         if not line.strip():
             self._was_blank = True
             self._begins_anew |= start == 0
             return None
+        loop = find_loop(self._text[max(0, end - LOOKS_BACK) : end])
+        if loop is not None:
+            return self._stop(max(0, end - LOOKS_BACK) + loop, StopReason.LOOP)
         cut = self._add_line(line, end)
         if cut is not None:
             return cut
@@ -226,7 +225,7 @@ class Watcher:
             return None
         indent = width(line) if start else width(self.site.head + line)
         run = self._choice.add(Line(start, indent, line.strip()))
-        return run and self._stop(run.start, StopReason.SUFFIX, seen=end)
+        return None if run is None else self._stop(run.start, StopReason.SUFFIX, seen=end)
 
     def _on_end_of_first_line(self, line: str, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
@@ -266,7 +265,9 @@ class Watcher:
 
     def _head_stands(self, *, final: bool) -> bool:
         """Whether enough of the line is there to tell how it begins."""
-        rest = self._text[self._line_start : self._end].lstrip(" \t")
+        while self._head_start < self._end and self._text[self._head_start] in " \t":
+            self._head_start += 1
+        rest = self._text[self._head_start : self._end]
         if final or rest[:1] == "\n":
             return True
         if not rest:
@@ -293,7 +294,7 @@ class Watcher:
     def _on_head(self) -> Cut | None:
         """The first word of a line stands: does the line still belong to the scope?"""
         site, start = self.site, self._line_start
-        head = self._text[start : self._end].lstrip(" \t")
+        head = self._text[self._head_start : self._end]
         if not head or head[0] == "\n":
             return None
         if head.startswith(site.mark or _FENCE):
@@ -317,18 +318,16 @@ class Watcher:
         return None
 
     def _on_layout(self, indent: int, head: str) -> Cut | None:
-        site, language, start = self.site, self.site.language, self._line_start
+        site, language = self.site, self.site.language
         if self._floor is None:
             self._floor = floor_of(site, indent if site.is_fresh else None)
         if language.indented and indent < self._floor.indent:
             if layout.closes_header(indent, head, site, self._floor):
-                self._statement_end = start + self._text[start : self._end].find(head) + len(
-                    first_word(head) or head[:1]
-                )
+                self._statement_end = self._head_start + len(first_word(head) or head[:1])
                 return None
-            return self._stop(start, StopReason.SCOPE)
+            return self._stop(self._line_start, StopReason.SCOPE)
         if not language.indented and self._is_left_of_block(indent, head):
-            return self._stop(start, StopReason.SCOPE)
+            return self._stop(self._line_start, StopReason.SCOPE)
         return self._on_member(indent, head)
 
     def _is_left_of_block(self, indent: int, head: str) -> bool:
