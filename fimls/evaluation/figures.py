@@ -12,8 +12,8 @@ import re
 from fimls.evaluation.datasets import Hole
 from fimls.evaluation.lexis import INDENTATION_LANGUAGES, Line, brackets, lines_of_code
 
-# A repeated line with less in it (`}`, `else:`) happens by right.
-FEWEST_TELLING_CHARACTERS = 5
+# A repeated line with less in it (`}`, `});`) happens by right.
+FEWEST_TELLING_CHARACTERS = 4
 # So much of the suffix is looked at for repetition.
 SUFFIX_LINES = 12
 _DEFINITION = re.compile(r"\s*(?:async\s+def|def|class)\b")
