@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -22,7 +23,8 @@ def scripted(home: Path, answers: Mapping[str, str], *, delay_ms: float = 0) -> 
 
     ``answers`` maps what the prompt holds to what is generated; the longest key decides.
     """
-    table = "".join(f"{json.dumps(key)} = {json.dumps(text)}\n" for key, text in answers.items())
+    quoted = functools.partial(json.dumps, ensure_ascii=False)  # TOML's strings but for surrogates
+    table = "".join(f"{quoted(key)} = {quoted(text)}\n" for key, text in answers.items())
     return _configured(
         home,
         '[completion]\nengine = "script"\ntemplate = "qwen2.5-coder"\n'

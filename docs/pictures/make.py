@@ -1,0 +1,108 @@
+"""Makes the pictures of the README and of the editors' pages, from real runs of the real model.
+
+    python docs/pictures/make.py            # all
+    python docs/pictures/make.py neovim     # neovim.svg and the animation session.svg
+    python docs/pictures/make.py vscode     # vscode.png
+
+Each picture is the screen of an editor in which the text was typed as you would type it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+
+from editors import install, neovim, serving  # noqa: E402
+from editors.neovim import Neovim  # noqa: E402
+from editors.picture import Frame, svg  # noqa: E402
+
+HERE = Path(__file__).parent
+NORM = """\
+from math import sqrt
+
+
+def norm(x: float, y: float) -> float:
+    return r
+
+
+def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return norm(a[0] - b[0], a[1] - b[1])
+"""
+# The file type gives colours; no line of the editor's own is drawn.
+PLAIN = (
+    "vim.cmd('syntax on'); vim.o.laststatus = 0; vim.o.ruler = false; vim.o.showmode = false;"
+    "vim.o.showcmd = false; vim.o.cmdheight = 0; vim.opt.fillchars = { eob = ' ' };"
+    "vim.o.swapfile = false"
+)
+
+
+def shot(vim: Neovim, seconds: float, caption: str = "") -> Frame:
+    cursor = vim.terminal.screen.cursor
+    return Frame(vim.terminal.cells(), (cursor.x, cursor.y), seconds, caption)
+
+
+def neovim_pictures(home: Path) -> None:
+    """``neovim.svg``: the norm with its suggestion; ``session.svg``: typing and taking it."""
+    file = home / "norm.py"
+    file.write_text(NORM, encoding="utf-8")
+    env = serving.real_model(home / "config")
+    editor = install.neovim_12()
+    look = {"before_setup": PLAIN, "rows": 11, "columns": 78}
+    with Neovim(editor, home, file, env, **look) as vim:  # type: ignore[arg-type] # a plain dict
+        vim.ready()
+        vim.settle(0.5)
+        frames = [shot(vim, 1.0, "A line is missing")]
+        vim.type("4Go")
+        frames.append(shot(vim, 0.6, "A new line: the model is asked by itself"))
+        began = time.monotonic()
+        vim.terminal.wait("a suggestion", vim.ghost, timeout_s=60)
+        asked_s = time.monotonic() - began
+        print(f"suggested {vim.ghost()!r} after {asked_s:.1f} s")
+        frames.append(shot(vim, 2.5, "It is suggested, and ends where `return r` begins"))
+        (HERE / "neovim.svg").write_text(
+            svg([Frame(frames[-1].cells, frames[-1].cursor)], "fimls in Neovim"), encoding="utf-8"
+        )
+        for key in "r = ":
+            vim.terminal.type(key)
+            vim.settle(0.25)
+            frames.append(shot(vim, 0.35, "Typing along keeps the rest"))
+        vim.type(neovim.ALT_W)
+        frames.append(shot(vim, 1.2, "Alt+w takes a word"))
+        vim.type(neovim.TAB)
+        frames.append(shot(vim, 2.5, "Tab takes the rest"))
+        print(vim.buffer)
+        facts = vim.explain()
+        print({key: facts[key] for key in ("stop_reason", "n_generated", "t_total_ms")})
+    (HERE / "session.svg").write_text(svg(frames, "Typing with fimls"), encoding="utf-8")
+
+
+def vscode_picture(home: Path) -> None:
+    """``vscode.png``: the norm with its suggestion."""
+    from editors.vscode import VSCode
+
+    folder = home / "project"
+    folder.mkdir()
+    file = folder / "norm.py"
+    file.write_text(NORM, encoding="utf-8")
+    with VSCode(home, folder, serving.real_model(home / "config"), {}) as code:
+        code.open(file)
+        code.press("Control+Home", "ArrowDown", "ArrowDown", "ArrowDown", "End", "Enter")
+        code.wait("a suggestion", lambda: code.ghost, 60)
+        print(f"suggested {code.ghost!r}")
+        code.do("picture", path=str(HERE / "vscode.png"))
+
+
+def main(names: list[str]) -> None:
+    makers = {"neovim": neovim_pictures, "vscode": vscode_picture}
+    for name in names or makers:
+        with tempfile.TemporaryDirectory() as home:
+            makers[name](Path(home))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
