@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import shlex
 import sys
 import time
@@ -143,6 +144,8 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         raise ConfigError(f"--people {args.people}: write it as {DEFAULT_PEOPLE}") from None
     if min(sizes) < 1:
         raise ConfigError("--people: at least one must type")
+    # pygls complains of each answer to a request that was taken back.
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)
     found = asyncio.run(_follow(command, sizes, args.events, paced=args.pace == "human"))
     if args.json is not None:
         facts = [asdict(crowd) for crowd in found]
