@@ -335,6 +335,23 @@ def test_a_missing_server_is_one_message(way: str, tmp_path: Path) -> None:
         assert "names no-such-fimls" in vim.buffer
 
 
+def test_a_missing_model_is_one_message(way: str, tmp_path: Path) -> None:
+    """It says what fetches the model, and takes no key from whoever is typing."""
+    name, renderer = WAYS[way]
+    file = tmp_path / "area.py"
+    file.write_text(AREA, encoding="utf-8")
+    env = serving.no_model(tmp_path / "config")
+    with Neovim(serving.editor(name), tmp_path, file, env, options={"renderer": renderer}) as vim:
+        state = "return require('fimls').status().state"
+        vim.terminal.wait("the error", lambda: vim.lua(state) == "error")
+        vim.type("osize = w * h")
+        vim.type(neovim.ESCAPE)
+        assert vim.buffer == AREA + "    size = w * h"
+        assert vim.messages().count("the model is not here yet; :Fimls pull") == 1
+        next_step = vim.lua("return require('fimls').status().nextStep")
+        assert "fimls models pull" in next_step
+
+
 def test_an_unknown_option_names_the_nearest(way: str, tmp_path: Path) -> None:
     name, _ = WAYS[way]
     file = tmp_path / "area.py"

@@ -47,6 +47,13 @@ def real_model(home: Path) -> dict[str, str]:
     return _configured(home, "[completion]\nt_max_predict_ms = 30000\n")
 
 
+def no_model(home: Path) -> dict[str, str]:
+    """The environment in which ``fimls`` finds no model at all."""
+    empty = home / "models"
+    empty.mkdir(parents=True)
+    return _configured(home, f"[models]\ndirectory = {json.dumps(str(empty))}\n")
+
+
 def _configured(home: Path, toml: str) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     file = home / "fimls.toml"

@@ -175,6 +175,13 @@ function M.client_config()
         M.say(params.message, LEVELS[params.type])
         return vim.NIL
       end,
+      -- A question in the middle of typing would eat keys. What the server asks is whether to
+      -- fetch a missing model, and `:Fimls pull` says yes to that at any time.
+      ['window/showMessageRequest'] = function(_, params)
+        M.message = params.message .. '\n:Fimls pull fetches it.'
+        M.say('fimls: the model is not here yet; :Fimls pull', vim.log.levels.WARN)
+        return vim.NIL
+      end,
     },
   }
 end
