@@ -66,13 +66,14 @@ def unify_newlines(text: str, draft: Draft) -> str:
 
 _PLACEHOLDER = re.compile(
     r"^\W*(todo\W*)?(<?your|add|insert|put|write|enter|implement)\b.{0,30}\b"
-    r"(code|implementation|logic|solution)( goes)? here\W*$|^\W*(rest of|existing) (the )?code\b.*$",
+    r"(code|implementation|logic|solution)( goes)? here\W*$"
+    r"|^\W*(rest of|existing) (the )?code\b.*$",
     re.IGNORECASE,
 )
 
 
 def drop_placeholder(text: str, draft: Draft) -> str:
-    """"Your code here" is no code. A lone ``pass`` is, where a body is asked for."""
+    """A mere "your code here" is no code. A lone ``pass`` is, where a body is asked for."""
     del draft
     lines = [line for line in text.splitlines() if line.strip()]
     empty = {"pass", "...", "{", "}", "return", "return;"}

@@ -64,7 +64,9 @@ def _case(language: str, title: str, body: str) -> Case:
     before, cursor, after = code.rstrip("\n").partition(CURSOR)
     assert cursor, f"{language}: {title}: no cursor"
     generated = named.get("kept", named.get("generated", ""))
-    return Case(language, title, before, after, generated, named.get("kept", named.get("expected", "")))
+    return Case(
+        language, title, before, after, generated, named.get("kept", named.get("expected", ""))
+    )
 
 
 def all_cases() -> list[Case]:

@@ -5,19 +5,44 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.scope_cases import Case, all_cases, complete
 
 from fimls import scope
 from fimls.fim import StopReason
+from tests.scope_cases import Case, all_cases, complete
 
 CASES = all_cases()
-LANGUAGES = (
-    "python javascript jsx typescript tsx go rust c cpp csharp java kotlin ruby php swift scala "
-    "lua bash html css json yaml toml sql markdown"
-).split()
+LANGUAGES = [
+    "python",
+    "javascript",
+    "jsx",
+    "typescript",
+    "tsx",
+    "go",
+    "rust",
+    "c",
+    "cpp",
+    "csharp",
+    "java",
+    "kotlin",
+    "ruby",
+    "php",
+    "swift",
+    "scala",
+    "lua",
+    "bash",
+    "html",
+    "css",
+    "json",
+    "yaml",
+    "toml",
+    "sql",
+    "markdown",
+]
 
 
-def check(before: str, generated: str, expected: str, after: str = "", language: str = "python") -> None:
+def check(
+    before: str, generated: str, expected: str, after: str = "", language: str = "python"
+) -> None:
     text, _, _ = complete(before, after, generated, language)
     assert text.rstrip("\n") == expected.rstrip("\n")
 
@@ -32,7 +57,8 @@ def test_field_case(case: Case) -> None:
 def test_pieces_do_not_matter(case: Case) -> None:
     """One character at a time or all at once: the same cut, for the same reason."""
     cuts = {
-        complete(case.before, case.after, case.generated, case.language, n)[1] for n in (1, 5, 10_000)
+        complete(case.before, case.after, case.generated, case.language, n)[1]
+        for n in (1, 5, 10_000)
     }
     assert len(cuts) == 1
 

@@ -18,8 +18,57 @@ CASES = all_cases()
 NAMES = [language.name for language in LANGUAGES] + ["", "cobol"]
 # What tears scanners apart: delimiters, halves of them, line ends, odd characters.
 SHARDS = st.sampled_from(
-    '( ) [ ] { } " \' ` """ \'\'\' // /* */ # -- <!-- --> </ <a /> \\ ${ #{ <<EOF \n \r\n \t : ; , . '
-    "def class end fi if else return x 1 é 語 😀 \ud800 \x00 \u2028 ``` ~~~".split(" ")
+    [
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        '"',
+        "'",
+        "`",
+        '"""',
+        "'''",
+        "//",
+        "/*",
+        "*/",
+        "#",
+        "--",
+        "<!--",
+        "-->",
+        "</",
+        "<a",
+        "/>",
+        "\\",
+        "${",
+        "#{",
+        "<<EOF",
+        "\n",
+        "\r\n",
+        "\t",
+        ":",
+        ";",
+        ",",
+        ".",
+        "def",
+        "class",
+        "end",
+        "fi",
+        "if",
+        "else",
+        "return",
+        "x",
+        "1",
+        "é",
+        "語",
+        "😀",
+        "�",
+        "\x00",
+        "\u2028",
+        "```",
+        "~~~",
+    ]
 )
 TEXT = st.lists(SHARDS | st.text(max_size=4), max_size=40).map("".join)
 LENIENT = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -101,7 +150,13 @@ def test_time_is_linear_in_the_text(language: str) -> None:
         generated = "call(value, [1, 2], 'text')\n    value = other(value)\n" * n
         varied = "".join(f"{i} {line}\n" for i, line in enumerate(generated.splitlines()))
         started = time.perf_counter()
-        run("f(", "", [varied[i : i + 4] for i in range(0, len(varied), 4)], language, StopReason.END)
+        run(
+            "f(",
+            "",
+            [varied[i : i + 4] for i in range(0, len(varied), 4)],
+            language,
+            StopReason.END,
+        )
         return time.perf_counter() - started
 
     seconds(5)
@@ -115,7 +170,9 @@ def test_nothing_but_brackets(language: str) -> None:
         run("f(x) {\n    ", "\n}\n", [generated], language, StopReason.BUDGET)
 
 
-def test_a_grammar_that_does_not_load(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_grammar_that_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Then brackets and layout have to do, and the log says why."""
     monkeypatch.setitem(grammars.WHEELS, "python", ("tree_sitter_that_is_not_there", "language"))
     grammars.load.cache_clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fimls.scope.layout import begins_as_continuation
 from fimls.scope.scan import Kind, Scanner
-from fimls.scope.site import Site, plain, pop, Bracket, width
+from fimls.scope.site import Bracket, Site, plain, pop, width
 
 
 def grades(text: str, site: Site) -> tuple[int, ...]:

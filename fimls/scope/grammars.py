@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
-from tree_sitter import Language, Parser, Point, Query, Tree
+from tree_sitter import Language, Parser, Point, Tree
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +56,10 @@ _MOST_FAULTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """A loaded grammar and its queries. Texts are ASCII: a byte is a character."""
+    """A loaded grammar. Texts are ASCII: a byte is a character."""
 
     name: str
     language: Language
-    leaves: Query | None
 
     def parse(self, text: str, t_max_ms: float = T_MAX_PARSE_MS) -> Tree | None:
         """The tree of ``text``, ``None`` when the parser does not come to an end in time."""
@@ -88,7 +86,7 @@ class Grammar:
 
 
 def _count_faults(tree: Tree) -> int:
-    """Walk what has errors in it. (A query for them is quadratic in the width of an ERROR.)"""
+    """Walk what has errors in it: a query for them is quadratic in the width of an ERROR."""
     n, cursor = 0, tree.walk()
     while True:
         node = cursor.node
@@ -112,13 +110,7 @@ def load(name: str) -> Grammar | None:
     try:
         pointer: Callable[[], object] = getattr(importlib.import_module(module), function)
         language = Language(pointer())
-        leaves = _query(language, name)
     except Exception as error:  # noqa: BLE001 (a grammar is foreign code: whatever it raises)
         log.warning("grammar for %s does not load, going by brackets and layout: %s", name, error)
         return None
-    return Grammar(name, language, leaves)
-
-
-def _query(language: Language, name: str) -> Query | None:
-    source = resources.files("fimls.scope").joinpath("queries", f"{name}.scm")
-    return Query(language, source.read_text(encoding="utf-8")) if source.is_file() else None
+    return Grammar(name, language)

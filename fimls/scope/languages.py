@@ -12,7 +12,9 @@ from pathlib import PurePath
 
 # Words that carry on a statement although they begin a line.
 _C_GOES_ON = ("else", "catch", "finally", "while")
-_C_CONTAINER = r"\b(class|struct|interface|enum|union|namespace|extern)\b(?!.*\)\s*(const|noexcept)?$)"
+_C_CONTAINER = (
+    r"\b(class|struct|interface|enum|union|namespace|extern)\b(?!.*\)\s*(const|noexcept)?$)"
+)
 _C_STRINGS = ('"', "'")
 _BLOCK = (("/*", "*/"),)
 
@@ -45,6 +47,7 @@ class Language:
     definition: str = ""
     container: str = ""
     goes_on: tuple[str, ...] = _C_GOES_ON
+    labels: bool = False  # a line that ends in : is a label or a case, and complete
     loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
     before_parse: str = ""  # what the grammar needs ahead of a fragment
@@ -90,7 +93,13 @@ LANGUAGES: tuple[Language, ...] = (
         semicolons=True,
         container=r"\b(class|interface|enum|namespace|module)\b",
     ),
-    Language("go", (".go",), long_strings=(("`", "`"),), container=r"\b(struct|interface)\s*$"),
+    Language(
+        "go",
+        (".go",),
+        long_strings=(("`", "`"),),
+        container=r"\b(struct|interface)\s*$",
+        labels=True,
+    ),
     Language(
         "rust",
         (".rs",),
@@ -100,7 +109,7 @@ LANGUAGES: tuple[Language, ...] = (
         semicolons=True,
         container=r"^\s*(pub\b.*|unsafe\s+)?\b(struct|enum|trait|impl|mod|union|extern)\b",
     ),
-    Language("c", (".c", ".h"), semicolons=True, container=_C_CONTAINER),
+    Language("c", (".c", ".h"), semicolons=True, container=_C_CONTAINER, labels=True),
     Language(
         "cpp",
         (".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".ipp", ".cu", ".cuh"),
@@ -108,6 +117,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('R"(', ')"'),),
         semicolons=True,
         container=_C_CONTAINER,
+        labels=True,
     ),
     Language(
         "java",
@@ -115,6 +125,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"""', '"""'),),
         semicolons=True,
         container=r"\b(class|interface|enum|record|@interface)\b",
+        labels=True,
     ),
     Language(
         "csharp",
@@ -123,6 +134,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"""', '"""'), ('@"', '"')),
         semicolons=True,
         container=r"\b(class|interface|enum|record|struct|namespace)\b",
+        labels=True,
     ),
     Language(
         "kotlin",
@@ -248,19 +260,17 @@ LANGUAGES: tuple[Language, ...] = (
 GENERIC = Language("", line_comments=("//",), goes_on=("else", "elif", "catch", "finally"))
 # The same, for code that seems to be written without braces.
 GENERIC_INDENTED = Language(
-    "", line_comments=("#",), block_comments=(), indented=True, ends=("end",),
+    "",
+    line_comments=("#",),
+    block_comments=(),
+    indented=True,
+    ends=("end",),
     definition=r"(async\s+)?(def|defp|fun|function|func|fn|proc|sub|class|module)\b",
     goes_on=("else", "elif", "elsif", "except", "rescue", "finally", "catch", "when"),
 )
 
-_BY_ID = {
-    key: language
-    for language in LANGUAGES
-    for key in (language.name, *language.ids)
-}
-_BY_EXTENSION = {
-    extension: language for language in LANGUAGES for extension in language.extensions
-}
+_BY_ID = {key: language for language in LANGUAGES for key in (language.name, *language.ids)}
+_BY_EXTENSION = {extension: language for language in LANGUAGES for extension in language.extensions}
 # Files that are told by their whole name.
 _BY_FILE = {"makefile": GENERIC_INDENTED, "dockerfile": GENERIC_INDENTED, ".bashrc": _BY_ID["bash"]}
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from fimls.scope.languages import Language
-from fimls.scope.site import Line, Site, width
+from fimls.scope.site import Bracket, Line, Site, width
 
 # Lines above the cursor that are looked at for the enclosing definition.
 _MOST_LINES = 2000
@@ -93,7 +93,9 @@ def opens_block(line: str, language: Language) -> bool:
     bare = strip_comment(line, language).rstrip()
     if language.ends:
         return bool(re.search(r"\b(do|then|else)(\s*\|[^|]*\|)?$", bare)) or bool(
-            re.match(r"(def|class|module|if|unless|while|until|for|case|begin|function)\b", bare.strip())
+            re.match(
+                r"(def|class|module|if|unless|while|until|for|case|begin|function)\b", bare.strip()
+            )
         )
     return bare.endswith((":", "->", "=>") if language.name != "yaml" else (":", "|", ">", "-"))
 
@@ -124,7 +126,9 @@ def first_word(bare: str) -> str:
 
 
 # Marks that carry on the statement of the line above, wherever lines end statements.
-_GOES_ON_MARK = re.compile(r"\.[A-Za-z_(]|\.\.|\?[.:]|&&|\|\||\|>|[+*/%^=<>?:,)\]{|]|->|=>|::|- |-$")
+_GOES_ON_MARK = re.compile(
+    r"\.[A-Za-z_(]|\.\.|\?[.:]|&&|\|\||\|>|[+*/%^=<>?:,)\]{|]|->|=>|::|- |-$"
+)
 # A line that ends so is not the end of a statement.
 _UNFINISHED = re.compile(
     r"([-+*/%^=<>&|,.?:(\[{\\]|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
@@ -153,7 +157,21 @@ def is_unfinished(line: str, language: Language) -> bool:
     mark = found.group()
     if language.indented and not language.ends:
         return mark in {"\\", ":", "=", ","}
-    return mark not in {":"} or language.name not in {"c", "cpp", "go", "java", "csharp"}
+    return mark != ":" or not language.labels
+
+
+# Labels, cases and preprocessor lines; a bracket that opens or closes on a line of its own.
+_STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
+
+
+def is_left_of_block(indent: int, head: str, block: Bracket, lines: list[Line], site: Site) -> bool:
+    """In a brace language: whether a line is no deeper than the header of the cursor's block.
+
+    Only where the block is indented at all, and not for labels, cases and preprocessor
+    lines, which stand further left by custom.
+    """
+    deeper = min(lines[0].indent, site.indent or lines[0].indent)
+    return block.ends_line and indent <= block.indent < deeper and not _STANDS_LEFT.match(head)
 
 
 def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:

@@ -20,7 +20,23 @@ OPENERS = {"(": ")", "[": "]", "{": "}"}
 CLOSERS = {closer: opener for opener, closer in OPENERS.items()}
 # HTML elements without an end tag.
 _VOID = frozenset(
-    "area base br col embed hr img input link meta param source track wbr !doctype".split()
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+        "!doctype",
+    ]
 )
 
 
@@ -79,6 +95,14 @@ class _Syntax:
     token: re.Pattern[str]
     delimiters: tuple[str, ...]
     opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
+
+
+_KIND_OF = {
+    "opaque": Kind.OPAQUE,
+    "heredoc": Kind.OPAQUE,
+    "newline": Kind.NEWLINE,
+    "semicolon": Kind.SEMICOLON,
+}
 
 
 @lru_cache(maxsize=64)
@@ -149,8 +173,7 @@ class Scanner:
     def next_mark(self, *, final: bool = False) -> Mark | None:
         """The next certain mark; ``None``: the rest waits for more text."""
         while self.position < self._until:
-            step = self._in_opaque if self.opaque else self._in_code
-            mark = step(final=final)
+            mark = self._in_opaque() if self.opaque else self._in_code(final=final)
             if mark is None or mark.kind is not Kind.LITERAL:
                 return mark
         return None
@@ -159,7 +182,7 @@ class Scanner:
     def _until(self) -> int:
         return len(self.text) if self.end is None else self.end
 
-    def _in_opaque(self, *, final: bool) -> Mark | None:
+    def _in_opaque(self) -> Mark | None:
         opaque = self.opaque
         assert opaque is not None
         start = max(self.position, self._resume)
@@ -187,22 +210,16 @@ class Scanner:
         start, end = found.span()
         kind = found.lastgroup
         name = found.group()
+        if kind == "tag":
+            return self._tag(name, start, end, final=final)
         if kind == "opaque":
             closer, is_comment, one_line = self._syntax.opaque[name]
             self.opaque = Opaque(closer, start, is_comment, one_line)
-            return Mark(Kind.OPAQUE, start, end, name)
-        if kind == "heredoc":
+        elif kind == "heredoc":
             self.opaque = Opaque("\n" + found["word"], start, is_comment=False, one_line=False)
-            return Mark(Kind.OPAQUE, start, end, name)
-        if kind == "newline":
-            return Mark(Kind.NEWLINE, start, end, name)
-        if kind == "bracket":
+        elif kind == "bracket":
             return Mark(Kind.OPEN if name in OPENERS else Kind.CLOSE, start, end, name)
-        if kind == "semicolon":
-            return Mark(Kind.SEMICOLON, start, end, ";")
-        if kind == "tag":
-            return self._tag(name, start, end, final=final)
-        return Mark(Kind.LITERAL, start, end, name)
+        return Mark(_KIND_OF.get(kind or "", Kind.LITERAL), start, end, name)
 
     def _is_half(self, found: re.Match[str]) -> bool:
         """Whether the text ends in what may become something else than was found."""

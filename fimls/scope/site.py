@@ -182,7 +182,11 @@ _SAME_PART = re.compile(r"[\s{})\]]|$|</|(end|else|elif|fi|done|esac|except|fina
 
 def _line_above(text: str, line: int) -> str:
     """The header of a bracket that stands on a line of its own."""
-    return text[max(0, line - _LONGEST_HEADER) : line].rstrip().rpartition("\n")[2].strip() if line else ""
+    return (
+        text[max(0, line - _LONGEST_HEADER) : line].rstrip().rpartition("\n")[2].strip()
+        if line
+        else ""
+    )
 
 
 def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int]:
@@ -250,26 +254,22 @@ def _look_ahead(
 ) -> tuple[bool, list[_Closer], tuple[Ahead, ...]]:
     """Whether the open string is closed, the closers nobody opened, the lines before them."""
     opaque_owed = opaque is not None and _is_closed(text, opaque, language)
-    scanner = Scanner(language, text)
-    if opaque is not None and opaque_owed:
-        scanner.opaque = opaque
-    depth: list[Mark] = []
+    scanner = Scanner(language, text, opaque=opaque if opaque_owed else None)
+    depth: list[str] = []
     closers: list[_Closer] = []
     ahead: list[Ahead] = []
     line = 0
     begins_line = True  # the line began outside brackets, before any closer that is owed
     for mark in scanner.marks():
         if mark.kind is Kind.OPEN:
-            depth.append(mark)
-        elif mark.kind is Kind.CLOSE:
-            while depth and not matches(depth[-1].name, mark.name):
-                depth.pop()
-            if depth:
-                depth.pop()
-            elif len(closers) < MOST_OPEN and not language.prose and mark.name not in language.loose:
-                before = text[line : mark.start]
-                is_first = line > 0 and not before.strip()
-                closers.append(_Closer(mark.name, width(before), is_first, line == 0))
+            depth.append(mark.name)
+        elif mark.kind is Kind.CLOSE and depth:
+            while depth and not matches(depth.pop(), mark.name):
+                pass
+        elif mark.kind is Kind.CLOSE and _counts(mark, closers, language):
+            before = text[line : mark.start]
+            is_first = line > 0 and not before.strip()
+            closers.append(_Closer(mark.name, width(before), is_first, line == 0))
         elif mark.kind is Kind.NEWLINE:
             if begins_line:
                 _add_line(ahead, text, line, mark.start)
@@ -278,6 +278,11 @@ def _look_ahead(
     if begins_line:
         _add_line(ahead, text, line, len(text))
     return opaque_owed, closers, tuple(ahead)
+
+
+def _counts(mark: Mark, closers: list[_Closer], language: Language) -> bool:
+    """Whether a closer that nobody opened after the cursor closes something before it."""
+    return len(closers) < MOST_OPEN and not language.prose and mark.name not in language.loose
 
 
 def _add_line(ahead: list[Ahead], text: str, start: int, end: int) -> None:
@@ -323,7 +328,9 @@ def _n_unopened(stack: list[Bracket], closers: list[_Closer]) -> int:
     for closer in closers:
         if not closer.is_on_line:
             break
-        match = next((i for i in range(len(kinds) - 1, -1, -1) if matches(kinds[i], closer.name)), -1)
+        match = next(
+            (i for i in range(len(kinds) - 1, -1, -1) if matches(kinds[i], closer.name)), -1
+        )
         if match < 0:
             n += 1
         else:

@@ -105,18 +105,20 @@ class Watcher:
         self._end = self._scanner.end = end
         if self.site.language.prose and not self._in_opaque:
             return self._prose(final=final)
-        while True:
+        cut: Cut | None = None
+        while cut is None:
             if self._awaits_head and self._scanner.opaque is None:
                 if not self._head_stands(final=final):
-                    return None
+                    break
                 self._awaits_head = False
                 cut = self._on_head()
                 if cut is not None:
-                    return cut
+                    break
             mark = self._scanner.next_mark(final=final)
-            cut = None if mark is None else self._on(mark)
-            if mark is None or cut is not None:
-                return cut
+            if mark is None:
+                break
+            cut = self._on(mark)
+        return cut
 
     def _on(self, mark: Mark) -> Cut | None:
         if mark.kind is Kind.NEWLINE:
@@ -198,26 +200,29 @@ class Watcher:
         return cut
 
     def _on_line(self, line: str, end: int) -> Cut | None:
-        site, start = self.site, self._line_start
-        if start == 0 and site.tail.strip() and not site.is_fresh:
-            cut = self._on_end_of_first_line(line, end)
-            if cut is not None:
-                return cut
-        if start == 0 and site.opaque is not None and site.opaque.one_line:
-            return self._stop(end, StopReason.SCOPE)
+        start = self._line_start
+        cut = None if start else self._on_first_line(line, end)
+        if cut is not None:
+            return cut
         if not line.strip():
             self._was_blank = True
             self._begins_anew |= start == 0
             return None
-        loop = find_loop(self._text[max(0, end - LOOKS_BACK) : end])
+        seen_from = max(0, end - LOOKS_BACK)
+        loop = find_loop(self._text[seen_from:end])
         if loop is not None:
-            return self._stop(max(0, end - LOOKS_BACK) + loop, StopReason.LOOP)
+            return self._stop(seen_from + loop, StopReason.LOOP)
         cut = self._add_line(line, end)
         if cut is not None:
             return cut
-        if self._depth:
-            return self._on_block_opened()
-        return self._on_end_of_statement(line, end)
+        return self._on_block_opened() if self._depth else self._on_end_of_statement(line, end)
+
+    def _on_first_line(self, line: str, end: int) -> Cut | None:
+        if self.site.opaque is not None and self.site.opaque.one_line:
+            return self._stop(end, StopReason.SCOPE)
+        if self.site.is_fresh or not self.site.tail.strip():
+            return None
+        return self._on_end_of_cursor_line(line, end)
 
     def _add_line(self, line: str, end: int) -> Cut | None:
         start = self._line_start
@@ -227,7 +232,7 @@ class Watcher:
         run = self._choice.add(Line(start, indent, line.strip()))
         return None if run is None else self._stop(run.start, StopReason.SUFFIX, seen=end)
 
-    def _on_end_of_first_line(self, line: str, end: int) -> Cut | None:
+    def _on_end_of_cursor_line(self, line: str, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
         met = meets_tail(line, self.site)
         if met is not None:
@@ -246,7 +251,7 @@ class Watcher:
         return None if start is None else self._stop(start, StopReason.SCOPE)
 
     def _on_end_of_statement(self, line: str, end: int) -> Cut | None:
-        """A line ended outside brackets: is it the end of the cursor's statement?"""
+        """A line ended outside brackets, and perhaps the cursor's statement with it."""
         site = self.site
         if not self._in_statement() or self._statement_end is not None or self._block is not None:
             return None
@@ -292,30 +297,32 @@ class Watcher:
         )
 
     def _on_head(self) -> Cut | None:
-        """The first word of a line stands: does the line still belong to the scope?"""
+        """The first word of a line stands: tell whether the line still belongs to the scope."""
         site, start = self.site, self._line_start
         head = self._text[self._head_start : self._end]
-        if not head or head[0] == "\n":
-            return None
         if head.startswith(site.mark or _FENCE):
             return self._stop(start, StopReason.SCOPE)
-        if self._depth:
+        if self._depth or not head or head[0] == "\n":
             return None
-        indent = width(self._text, start) + (site.indent if start == 0 and site.is_fresh else 0)
-        if self._statement_end is not None:
-            end, self._statement_end = self._statement_end, None
-            if not layout.begins_as_continuation(head, site.language):
-                cut = self._stop_unless_hanging(end)
-                if cut is not None:
-                    return cut
+        cut = self._on_statement_over(head)
+        if cut is not None or not (site.is_fresh or start):
+            return cut
+        indent = width(self._text, start) + (0 if start else site.indent)
         if self._block is not None and start and indent <= self._block:
             goes_on = first_word(head) in site.language.goes_on
             return None if goes_on else self._stop(start, StopReason.SCOPE)
         if start and layout.is_owed_end(indent, head, site, self._choice.lines):
             return self._stop(start, StopReason.SUFFIX)
-        if site.is_fresh or start:
-            return self._on_layout(indent, head)
-        return None
+        return self._on_layout(indent, head)
+
+    def _on_statement_over(self, head: str) -> Cut | None:
+        """The cursor's statement had ended with the line before, unless this one goes on."""
+        if self._statement_end is None:
+            return None
+        end, self._statement_end = self._statement_end, None
+        if layout.begins_as_continuation(head, self.site.language):
+            return None
+        return self._stop_unless_hanging(end)
 
     def _on_layout(self, indent: int, head: str) -> Cut | None:
         site, language = self.site, self.site.language
@@ -326,25 +333,12 @@ class Watcher:
                 self._statement_end = self._head_start + len(first_word(head) or head[:1])
                 return None
             return self._stop(self._line_start, StopReason.SCOPE)
-        if not language.indented and self._is_left_of_block(indent, head):
-            return self._stop(self._line_start, StopReason.SCOPE)
+        lines = self._choice.lines
+        if self._line_start and self._stack and lines and not language.indented:
+            block = self._stack[-1]
+            if layout.is_left_of_block(indent, head, block, lines, site):
+                return self._stop(self._line_start, StopReason.SCOPE)
         return self._on_member(indent, head)
-
-    def _is_left_of_block(self, indent: int, head: str) -> bool:
-        """In a brace language: a line no deeper than the header of the cursor's block.
-
-        Only where the block is indented at all, and not for labels, cases and preprocessor
-        lines, which stand further left by custom.
-        """
-        if not self._line_start or not self._stack or not self._choice.lines:
-            return False
-        block, first = self._stack[-1], self._choice.lines[0].indent
-        deeper = min(first, self.site.indent or first)
-        return (
-            block.ends_line
-            and indent <= block.indent < deeper
-            and not _STANDS_LEFT.match(head, 0)
-        )
 
     def _holds_members(self) -> bool:
         """Whether the cursor is at the top level or in a class body."""
@@ -398,8 +392,6 @@ class Watcher:
 _FENCE = "```"
 # What may stand between the end of a block and the end of its line.
 _CLOSES_MORE = re.compile(r"[;,)\s]*")
-# Labels, cases and preprocessor lines; a bracket that opens or closes on a line of its own.
-_STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
 
 
 def watch(before: str, after: str, language: str) -> Watcher:
