@@ -17,9 +17,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
+from editors.picture import Frame, svg  # noqa: E402
+
 from editors import install, neovim, serving  # noqa: E402
 from editors.neovim import Neovim  # noqa: E402
-from editors.picture import Frame, svg  # noqa: E402
+from editors.vscode import VSCode  # noqa: E402
 
 HERE = Path(__file__).parent
 NORM = """\
@@ -83,8 +85,6 @@ def neovim_pictures(home: Path) -> None:
 
 def vscode_picture(home: Path) -> None:
     """``vscode.png``: the norm with its suggestion."""
-    from editors.vscode import VSCode
-
     folder = home / "project"
     folder.mkdir()
     file = folder / "norm.py"

@@ -1,7 +1,8 @@
+# ruff: noqa: INP001 - a script
 """Writes the settings of package.json from the server's own schema.
 
-    python editors/vscode/manifest.py           # rewrite
-    python editors/vscode/manifest.py --check   # exit status 1 when it is out of date
+python editors/vscode/manifest.py           # rewrite
+python editors/vscode/manifest.py --check   # exit status 1 when it is out of date
 """
 
 from __future__ import annotations

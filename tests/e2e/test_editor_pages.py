@@ -25,7 +25,7 @@ COPIED = {
 
 def blocks(page: Path) -> list[str]:
     """The code blocks of a page, without the indentation of the list they stand in."""
-    found = re.findall(r"^ *```\w+\n(.*?)^ *```", page.read_text("utf-8"), re.S | re.M)
+    found = re.findall(r"^ *```\w+\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     return [textwrap.dedent(block) for block in found]
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from editors import serving
 from editors.install import Editor
 from editors.terminal import Terminal
+
+from editors import serving
 
 pytestmark = pytest.mark.editor
 
@@ -35,8 +36,9 @@ class Emacs:
         folders = " ".join(f'"{path}"' for path in editor.paths["elpa"].iterdir())
         init.write_text(
             f"(dolist (folder '({folders})) (add-to-list 'load-path folder))\n"
-            "(setq lsp-auto-guess-root t lsp-enable-file-watchers nil lsp-warn-no-matched-clients nil"
-            " make-backup-files nil auto-save-default nil lsp-headerline-breadcrumb-enable nil"
+            "(setq lsp-auto-guess-root t lsp-enable-file-watchers nil"
+            " lsp-warn-no-matched-clients nil make-backup-files nil auto-save-default nil"
+            " lsp-headerline-breadcrumb-enable nil"
             f' lsp-session-file "{home}/session" lsp-enable-snippet nil)\n'
             # A package manager's autoloads do this for parts of lsp-mode.
             "(dolist (part '(lsp-lens lsp-modeline lsp-diagnostics lsp-completion lsp-headerline))"

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from editors import serving
 from editors.terminal import Terminal
+
+from editors import serving
 
 pytestmark = pytest.mark.editor
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from editors import install, serving
 
 DRIVER = Path(__file__).parent / "editors/client.mjs"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from editors import neovim, serving
 from editors.neovim import Neovim
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from editors import serving
 from editors.terminal import Terminal
+
+from editors import serving
 
 pytestmark = pytest.mark.editor
 

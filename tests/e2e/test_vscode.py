@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from editors import install, serving
 from editors.vscode import SOURCE, VSCode
 
@@ -165,7 +166,8 @@ def test_explains_the_last_completion(window: VSCode, opened: Callable[[], Path]
     window.do("command", title="fimls: Explain the Last Completion")
     shown = ".editor-instance .view-line"
     window.wait(
-        "the prompt", lambda: any("stop_reason" in line for line in window.do("text", selector=shown))
+        "the prompt",
+        lambda: any("stop_reason" in line for line in window.do("text", selector=shown)),
     )
 
 

@@ -317,7 +317,7 @@ def main(names: list[str]) -> int:
     for name in names:
         try:
             print(f"{name}: {EDITORS[name]().command}", flush=True)
-        except KeyError:
+        except KeyError:  # noqa: PERF203 - a handful of downloads
             print(f"{name}: not one of {', '.join(EDITORS)}", file=sys.stderr)
             failed = 2
         except Missing as missing:

@@ -6,12 +6,11 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from editors.install import Editor
 from editors.serving import COMMAND
-from editors.terminal import Terminal
+from editors.terminal import Running, Terminal
 
 PLUGIN = Path(__file__).parents[3] / "editors/neovim"
 ESCAPE, TAB, ENTER, LEFT, BACKSPACE = "\x1b", "\t", "\r", "\x1b[D", "\x7f"
@@ -19,7 +18,7 @@ ALT_W, ALT_L, ALT_NEXT, ALT_PREVIOUS, DISMISS = "\x1bw", "\x1bl", "\x1b]", "\x1b
 ALT_TRIGGER = "\x1b\\"
 
 
-class Neovim:
+class Neovim(Running):
     """A running Neovim; ``terminal`` is what a person sees, ``api`` looks behind it."""
 
     def __init__(
@@ -81,9 +80,7 @@ class Neovim:
         attached = "return require('fimls.session').get() ~= nil"
         self.terminal.wait("the server to attach", lambda: self.lua(attached))
         state = "return require('fimls').status().state"
-        self.terminal.wait(
-            "the engine to load", lambda: self.lua(state) == "idle", timeout_s=60
-        )
+        self.terminal.wait("the engine to load", lambda: self.lua(state) == "idle", timeout_s=60)
 
     def type(self, keys: str, *, every_s: float = 0.01) -> None:
         """Type one key after the other; an escape sequence is one key."""
@@ -144,14 +141,3 @@ class Neovim:
 
     def close(self) -> None:
         self.terminal.close()
-
-    def __enter__(self) -> Neovim:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -93,7 +93,7 @@ def _colour(name: str, default: str) -> str:
     return default if name == "default" else NAMES.get(name.removeprefix("bright"), name)
 
 
-def _run(x: int, y: int, text: str, n: int, fg: str, bg: str, bold: bool, italic: bool) -> str:  # noqa: FBT001, PLR0917
+def _run(x: int, y: int, text: str, n: int, fg: str, bg: str, bold: bool, italic: bool) -> str:
     left, top = x * WIDTH, y * HEIGHT
     drawn = ""
     if bg != BACKGROUND:

@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import pyte
+from typing_extensions import Self
 
 # Questions about the terminal's abilities, and modes of newer keyboards: pyte does not know them.
 _DEVICE_CONTROL = re.compile(
@@ -46,7 +46,20 @@ class Cell:
     reverse: bool
 
 
-class Terminal:
+class Running:
+    """Something that is closed when its ``with`` block ends."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+class Terminal(Running):
     """A running program and its screen of ``columns`` by ``rows`` characters."""
 
     def __init__(
@@ -73,7 +86,7 @@ class Terminal:
             env=variables,
             start_new_session=True,
             # The terminal becomes the program's own: Emacs opens /dev/tty.
-            preexec_fn=partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0),
+            preexec_fn=partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one call
         )
         os.close(slave)
         # A program that nobody listens to would stand still.
@@ -168,14 +181,3 @@ class Terminal:
         self.process.wait()
         self._reader.join(2)
         os.close(self._master)
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -12,12 +12,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from editors import install
 from editors.serving import COMMAND
+from editors.terminal import Running
 
 SOURCE = Path(__file__).parents[3] / "editors/vscode"
 DRIVER = Path(__file__).with_name("vscode.mjs")
@@ -57,7 +57,7 @@ def build_extension() -> Path:
     return vsix
 
 
-class VSCode:
+class VSCode(Running):
     """A running VS Code with one window on ``folder``; see ``vscode.mjs`` for what it can do."""
 
     def __init__(
@@ -182,20 +182,9 @@ class VSCode:
             try:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait(10)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
+            except (ProcessLookupError, subprocess.TimeoutExpired):  # noqa: PERF203 - two
                 process.kill()
         self.log.close()
-
-    def __enter__(self) -> VSCode:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _free_port() -> int:
