@@ -18,11 +18,12 @@ from fimls.scope.scan import CLOSERS, Kind, Mark, Opaque, Scanner, matches
 
 # What is looked at around the cursor. Brackets that open earlier than that are not seen:
 # they are then closed by nobody, and nothing generated may close them.
-MOST_BEFORE = 64_000
-MOST_AFTER = 32_000
+# 32 kB are some 800 lines, and are read in 5 to 10 ms.
+MOST_BEFORE = 32_000
+MOST_AFTER = 16_000
 # What is parsed of it, at most, to compare two cuts.
-PARSED_BEFORE = 12_000
-PARSED_AFTER = 4_000
+PARSED_BEFORE = 6_000
+PARSED_AFTER = 3_000
 # How many of the following lines a repetition is looked for in.
 LINES_AHEAD = 24
 # Deeper nesting is no code, and must not cost more than code does.
@@ -142,17 +143,25 @@ class Site:
     def context(self) -> tuple[str, str]:
         """The text around the cursor that is parsed to compare cuts."""
         start = max(self.top, len(self.before) - PARSED_BEFORE)
+        headers = ""
         if start > self.top:
             start = self.before.find("\n", start) + 1
+            headers = _headers_above(self.before[self.top : start], width(self.before, start))
         end = _end_of_part(self.after)
-        return self.language.before_parse + self.before[start:], self.after[:end]
+        return self.language.before_parse + headers + self.before[start:], self.after[:end]
+
+
+_AT_COLUMN_0 = re.compile(r"\n(?=[A-Za-z@#<])")
+_LINE_START = re.compile(r"\n(?!$)")
 
 
 def survey(before: str, after: str, name: str) -> Site:
-    """Read the surroundings of a cursor. Linear in the text, and at most 96,000 characters."""
+    """Read the surroundings of a cursor. Linear in the text, and at most 48,000 characters."""
     if len(before) > MOST_BEFORE:
-        cut = before.find("\n", len(before) - MOST_BEFORE, -1) + 1
-        before = before[cut or len(before) - MOST_BEFORE :]
+        before = before[len(before) - MOST_BEFORE :]
+        # A line at column 0 is hardly ever inside a string or comment that opened earlier.
+        part = _AT_COLUMN_0.search(before, 0, MOST_BEFORE // 2) or _LINE_START.search(before)
+        before = before[part.end() :] if part else before
     before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
     language = lookup(name, before, after)
     head = before[before.rfind("\n") + 1 :]
@@ -350,6 +359,16 @@ def _matching(stack: list[Bracket], index: int, closer: _Closer) -> int | None:
 
 
 _NEXT_PART = re.compile(rf"\n(?!{_SAME_PART.pattern})")
+
+
+def _headers_above(text: str, indent: int) -> str:
+    """The headers of the blocks that the end of ``text`` is in, going by indentation."""
+    headers: list[str] = []
+    for line in reversed(text.splitlines()):
+        if line.strip() and width(line) < indent and line.rstrip().endswith((":", "{")):
+            indent = width(line)
+            headers.append(line + "\n")
+    return "".join(reversed(headers))
 
 
 def _end_of_part(text: str) -> int:
