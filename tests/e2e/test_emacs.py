@@ -43,18 +43,13 @@ class Emacs:
             # A package manager's autoloads do this for parts of lsp-mode.
             "(dolist (part '(lsp-lens lsp-modeline lsp-diagnostics lsp-completion lsp-headerline))"
             " (require part))\n"
-            f'(load "{CONFIGURATION}")\n'
-            f'(add-to-list \'exec-path "{home}/bin")\n',
+            f'(load "{CONFIGURATION}")\n',
             encoding="utf-8",
         )
-        # The page says "fimls"; here that is the program under test.
-        program = home / "bin/fimls"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec {" ".join(serving.COMMAND[:-1])} "$@"\n')
-        program.chmod(0o755)
         (project / ".git").mkdir()
         command = [editor.command, "-nw", "--no-init-file", "-l", init, self.file]
-        self.terminal = Terminal(command, cwd=project, env={**env, "HOME": str(home)})
+        env = {**env, "HOME": str(home), "PATH": serving.program(home)}
+        self.terminal = Terminal(command, cwd=project, env=env)
 
     def ready(self) -> None:
         self.terminal.wait("initialized successfully", timeout_s=60)

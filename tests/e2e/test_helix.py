@@ -22,15 +22,14 @@ def test_completions_come_in_the_menu(tmp_path: Path) -> None:
     helix = serving.editor("helix")
     config = tmp_path / "helix"
     shutil.copytree(CONFIGURATION, config)
-    program = tmp_path / "bin/fimls"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {" ".join(serving.COMMAND[:-1])} "$@"\n')
-    program.chmod(0o755)
     file = tmp_path / "area.py"
     file.write_text(AREA, encoding="utf-8")
     env = serving.scripted(tmp_path / "config", {"def area(w, h):": BODY})
-    env |= {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
-    env["PATH"] = f"{program.parent}:/usr/bin:/bin"
+    env |= {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "HOME": str(tmp_path),
+        "PATH": serving.program(tmp_path),
+    }
     with Terminal([helix.command, file], cwd=tmp_path, env=env) as terminal:
         terminal.wait("def area")
         terminal.watch(3)  # the server starts

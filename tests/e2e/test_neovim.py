@@ -80,6 +80,19 @@ def test_ghost_text_is_shown_and_accepted(open_neovim: Open, way: str) -> None:
     assert vim.buffer == "def area(w, h):\n    ", "one undo takes back what was accepted"
 
 
+def test_a_copied_folder_works_by_itself(open_neovim: Open) -> None:
+    """Installed by hand: no plugin manager, no line of configuration."""
+    vim = open_neovim(by_hand=True)
+    vim.type("o")
+    vim.terminal.wait("return size")
+    vim.type(neovim.TAB)
+    assert vim.buffer == AREA + "    " + BODY
+    vim.type(neovim.ESCAPE)
+    vim.command("helptags ALL")
+    vim.command("help fimls-keys")
+    assert "Insert mode, while a suggestion is shown" in vim.buffer
+
+
 def test_accepts_by_word(open_neovim: Open) -> None:
     """Word by word, a line break and its indentation belong to the next word."""
     vim = open_neovim()

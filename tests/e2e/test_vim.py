@@ -19,14 +19,10 @@ BODY = "size = w * h\n    return size"
 def test_completions_come_in_the_menu(tmp_path: Path) -> None:
     """The menu offers the whole and its first line; the buffer holds what was taken."""
     vim = serving.editor("vim")
-    program = tmp_path / "bin/fimls"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {" ".join(serving.COMMAND[:-1])} "$@"\n')
-    program.chmod(0o755)
     file = tmp_path / "area.py"
     file.write_text(AREA, encoding="utf-8")
     env = serving.scripted(tmp_path / "config", {"def area(w, h):": BODY})
-    env |= {"HOME": str(tmp_path), "PATH": f"{program.parent}:/usr/bin:/bin"}
+    env |= {"HOME": str(tmp_path), "PATH": serving.program(tmp_path)}
     vimrc = tmp_path / "vimrc"
     vimrc.write_text(
         "set nocompatible autoindent shiftwidth=4 expandtab\nfiletype plugin indent on\n"

@@ -36,7 +36,7 @@ class Extension implements vscode.Disposable {
       "fimls.toggle": () => this.#toggle(),
       "fimls.toggleLanguage": () => this.#toggleLanguage(),
       "fimls.restart": () => this.restart(),
-      "fimls.pull": () => this.#pull(),
+      "fimls.fetchModel": () => this.#pull(),
       "fimls.log": () => this.#log.show(),
       "fimls.explainLast": () => this.#explain(),
       "fimls.createEnvironment": () => this.#create(),
@@ -273,7 +273,7 @@ class Extension implements vscode.Disposable {
     const items: (vscode.QuickPickItem & { command: string })[] = [
       { label: on ? "$(circle-slash) Turn off" : "$(sparkle) Turn on", command: "fimls.toggle" },
       { label: "$(search) Explain the last completion", command: "fimls.explainLast" },
-      { label: "$(cloud-download) Fetch a model…", command: "fimls.pull" },
+      { label: "$(cloud-download) Fetch a model…", command: "fimls.fetchModel" },
       { label: "$(debug-restart) Restart the server", command: "fimls.restart" },
       { label: "$(output) Show the log", command: "fimls.log" },
     ];

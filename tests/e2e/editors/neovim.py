@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from editors.install import Editor
-from editors.serving import COMMAND
+from editors.serving import COMMAND, program
 from editors.terminal import Running, Terminal
 
 PLUGIN = Path(__file__).parents[3] / "editors/neovim"
@@ -33,6 +34,7 @@ class Neovim(Running):
         after_setup: str = "",
         rows: int = 20,
         columns: int = 80,
+        by_hand: bool = False,
     ) -> None:
         given = {"cmd": list(COMMAND), **(options or {})}
         init = home / "init.lua"
@@ -47,6 +49,11 @@ class Neovim(Running):
         )
         socket = home / "nvim.sock"
         command = [editor.command, "--clean", "-n", "--listen", socket, "-u", init, file]
+        if by_hand:  # nothing but a copy of the folder, and `fimls` on PATH
+            copy = home / "data/nvim/site/pack/fimls/start/fimls"
+            shutil.copytree(PLUGIN, copy)
+            command = [editor.command, "-n", "--listen", socket, file]
+            env = {**env, "XDG_CONFIG_HOME": str(home / "none"), "PATH": program(home)}
         places = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("STATE", "DATA")}
         self.terminal = Terminal(
             command, cwd=file.parent, env={**env, **places}, rows=rows, columns=columns

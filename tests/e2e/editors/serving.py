@@ -62,6 +62,15 @@ def _configured(home: Path, toml: str) -> dict[str, str]:
     return {"FIMLS_CONFIG": str(file), "PYTHONPATH": str(package)}
 
 
+def program(home: Path) -> str:
+    """A PATH on which the command ``fimls``, as the pages call it, is the one under test."""
+    file = home / "bin/fimls"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND[:-1])} "$@"\n', encoding="utf-8")
+    file.chmod(0o755)
+    return f"{file.parent}:/usr/bin:/bin"
+
+
 def editor(name: str) -> install.Editor:
     """An editor by its name in ``install.EDITORS``; skips, saying what is missing."""
     try:
