@@ -24,6 +24,7 @@ from fimls.vocabulary import ModelInfo, Vocabulary
 if TYPE_CHECKING:  # imported where such engines are opened
     from fimls.engine.http import HttpEngine
     from fimls.engine.shared import SharedLink
+    from fimls.review.reviewer import Reviewer
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,21 @@ def open_completer(config: Config, progress: Progress | None = None) -> Complete
     """The completer that the settings ask for, its model loaded. Blocks; raises ``FimlsError``."""
     engine, choose = open_parts(config, progress)
     return Completer(engine, config.completion, choose)
+
+
+def review_names(config: Config) -> tuple[str, str]:
+    """Engine and model for reviews: their own where set, else those of completion."""
+    own, general = config.review, config.completion
+    return own.engine or general.engine, own.model or general.model
+
+
+def open_reviewer(config: Config, progress: Progress | None = None) -> Reviewer:
+    """A reviewer on an engine of its own. Blocks; raises ``FimlsError``."""
+    from fimls.review.reviewer import Reviewer  # noqa: PLC0415 - only where reviews are
+    from fimls.review.talk import Talk  # noqa: PLC0415
+
+    engine, model = review_names(config)
+    return Reviewer(Talk(open_engine(config, engine, model, progress)), config.review)
 
 
 def open_parts(

@@ -96,7 +96,7 @@ class Place:
 def locate(target: str, offset: int | None, max_bytes: int) -> Place:
     """The place that the command line means. Raises ``BadRequest`` when there is none."""
     file, line, column = _split(target)
-    text = _read(file, max_bytes)
+    text = read_file(file, max_bytes)
     path = "" if file == "-" else str(Path(file).resolve())
     if offset is not None:
         if line is not None:
@@ -125,7 +125,8 @@ def _split(target: str) -> tuple[str, int | None, int]:
     return target, None, 0
 
 
-def _read(file: str, max_bytes: int) -> str:
+def read_file(file: str, max_bytes: int) -> str:
+    """The text of a file, or of standard input for ``-``. Raises ``BadRequest``."""
     name = "standard input" if file == "-" else file
     try:
         if file == "-":

@@ -163,6 +163,22 @@ class ReviewOptions:
         512, "Longest answer for one function.", unit="tokens", minimum=16, maximum=8192,
         project=Project.SET,
     )  # fmt: skip
+    second_look: str = option(
+        "auto",
+        "Put each finding to the model again as a yes/no question; `auto`: where that is cheap "
+        "(engines that show their vocabulary).",
+        choices=("auto", "on", "off"), project=Project.SET,
+    )  # fmt: skip
+    min_confidence: float = option(
+        0.5, "Findings whose probability of \"yes\" at the second look is lower are dropped.",
+        minimum=0.0, maximum=1.0, project=Project.SET,
+    )  # fmt: skip
+    categories_off: tuple[str, ...] = option(
+        (),
+        "Categories that are not reported: bug, security, resource, error-handling, performance, "
+        "clarity.",
+        project=Project.NARROW,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ MARKERS: Mapping[str, int] = {
     "<|repo_name|>": 151663,
     "<|file_sep|>": 151664,
 }
+# ChatML, which that family chats in.
+_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 _ENDS = frozenset(MARKERS[m] for m in ("<|endoftext|>", "<|im_end|>"))
 # Words are numbered as they come, above every id that the real vocabulary has.
 _FIRST_WORD = 200_000
@@ -45,7 +50,13 @@ class ScriptedVocabulary:
     """Numbers words as they come; implements ``fimls.engine.base.Vocabulary``."""
 
     def __init__(self, name: str = "scripted") -> None:
-        self._info = ModelInfo(name=name, architecture="scripted", n_ctx_train=32768)
+        self._info = ModelInfo(
+            name=name,
+            architecture="scripted",
+            n_ctx_train=32768,
+            metadata={"tokenizer.ggml.eos_token_id": str(MARKERS["<|im_end|>"])},
+            chat_template=_CHAT,
+        )
         self._lock = threading.Lock()
         self._words: list[str] = []
         self._ids: dict[str, int] = {}

@@ -1,10 +1,21 @@
 """Where a completion ends: watched token by token, decided by syntax.
 
 ``watch(before, after, language)`` gives a ``Watcher``; ``language_of(path, id)`` the
-language it knows a file by.
+language it knows a file by; ``outline(text, language)`` the functions and classes of
+a document.
 """
 
 from fimls.scope.languages import language_of
+from fimls.scope.outline import Outline, Scope, is_code, n_faults, outline
 from fimls.scope.watcher import Watcher, watch
 
-__all__ = ["Watcher", "language_of", "watch"]
+__all__ = [
+    "Outline",
+    "Scope",
+    "Watcher",
+    "is_code",
+    "language_of",
+    "n_faults",
+    "outline",
+    "watch",
+]

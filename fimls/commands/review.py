@@ -1,0 +1,250 @@
+"""``fimls review``: findings in the terminal, for hooks and for CI."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fimls.config import Config, Source, load
+from fimls.errors import BadRequest
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from fimls.review.findings import Rejected
+    from fimls.review.report import FileReview
+    from fimls.review.reviewer import Reviewer
+    from fimls.scope import Scope
+
+CLEAN, FOUND = 0, 3  # 1 and 2 are failures and mistakes of the command line
+FAIL_ON = ("error", "warning", "info", "hint", "never")
+
+
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "review",
+        parents=[common],
+        help="review files, or what has changed in them",
+        description="Review functions with an instruct model. Each finding quotes code that is "
+        f"there. Exit status: {CLEAN} when nothing of the --fail-on severity was found, {FOUND} "
+        "when something was, 1 when a review failed.",
+    )
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="files or folders")
+    parser.add_argument(
+        "--diff", metavar="REV", nargs="?", const="HEAD",
+        help="only functions that have changed since REV (%(const)s), new files included",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("text", "json", "sarif"), default="text", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--fail-on", choices=FAIL_ON, default="warning",
+        help=f"the mildest severity that makes the exit status {FOUND} (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--verbose", action="store_true", help="also show what was dropped, and why (text)"
+    )
+    return parser
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to review; ``old`` is its text before the changes, ``None`` to review it all."""
+
+    path: Path
+    shown: str
+    old: str | None = None
+
+
+def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    config = load(sources)
+    if hasattr(args, "model"):  # the command line's model is meant for what it runs
+        config = replace(config, review=replace(config.review, model=args.model))
+    files = _changed(args.paths, args.diff) if args.diff is not None else _named(args.paths)
+    files = [file for file in files if not _is_left_alone(file, config)]
+    if not files:
+        print("fimls: nothing to review", file=sys.stderr)
+    from fimls.review.report import as_json, as_sarif, as_text  # noqa: PLC0415 - see fimls.cli
+
+    reviews: list[FileReview] = []
+    model = ""
+    if files:
+        from fimls.assembly import open_reviewer  # noqa: PLC0415
+
+        with _bar() as bar:
+            reviewer = open_reviewer(config)
+            model = reviewer.talk.name
+            for review in _reviewed(reviewer, files, config, bar):
+                reviews.append(review)
+                if args.format == "text":  # as they come: a review takes its time
+                    for line in as_text(review, verbose=args.verbose):
+                        bar.console.file.flush()
+                        print(line, flush=True)
+    if args.format == "json":
+        print(json.dumps(as_json(reviews, model), indent=2, ensure_ascii=False))
+    elif args.format == "sarif":
+        print(json.dumps(as_sarif(reviews), indent=2, ensure_ascii=False))
+    return _status(reviews, args.fail_on)
+
+
+def _reviewed(
+    reviewer: Reviewer, files: Sequence[_File], config: Config, bar: Progress
+) -> Iterator[FileReview]:
+    from fimls.cancel import Cancel  # noqa: PLC0415 - see fimls.cli
+    from fimls.commands.complete import read_file  # noqa: PLC0415
+    from fimls.document import Snapshot  # noqa: PLC0415
+    from fimls.review.changes import changed_scopes  # noqa: PLC0415
+    from fimls.review.report import FileReview  # noqa: PLC0415
+    from fimls.review.reviewer import Source as Code  # noqa: PLC0415
+    from fimls.review.store import Findings  # noqa: PLC0415
+
+    work: list[tuple[_File, Code, tuple[Scope, ...]]] = []
+    for file in files:
+        try:
+            text = read_file(str(file.path), config.files.max_bytes)
+        except BadRequest as error:
+            yield FileReview(file.shown, "", notes=(f"not reviewed: {error}",))
+            continue
+        source = Code.of(Snapshot(file.shown, text=text, path=str(file.path)))
+        scopes = source.outline.scopes
+        if file.old is not None:
+            scopes = changed_scopes(text, source.outline, file.old)
+        work.append((file, source, scopes))
+    task = bar.add_task("reviewing", total=sum(len(scopes) for _, _, scopes in work))
+    for file, source, scopes in work:
+        notes = [] if source.outline.is_sound else ["has syntax errors; the review is partial"]
+        found, t_ms = Findings(), 0.0
+        rejected: list[Rejected] = []
+        for scope in scopes:
+            bar.update(task, description=f"{file.shown}: {scope.name or scope.kind}")
+            seen = reviewer.review(source, scope, Cancel())
+            bar.advance(task)
+            if seen is None:
+                continue
+            found.put(file.shown, seen, source.text)
+            rejected += seen.rejected
+            t_ms += seen.t_total_ms
+            notes += told_of(seen.name, n_parts=seen.n_parts, is_cut=seen.is_cut)
+        yield FileReview(
+            path=file.shown,
+            text=source.text,
+            shown=tuple(found.shown(file.shown, source.text)),
+            rejected=tuple(rejected),
+            notes=tuple(notes),
+            n_scopes=len(scopes),
+            t_total_ms=t_ms,
+        )
+
+
+def told_of(name: str, *, n_parts: int, is_cut: bool) -> list[str]:
+    """What is partial about a scope's review, in sentences."""
+    what = name or "the code outside of functions"
+    notes = [f"{what} is long and was reviewed in {n_parts} parts"] if n_parts > 1 else []
+    if is_cut:
+        notes.append(
+            f"the answer about {what} reached review.n_predict and was cut; "
+            "what was whole in it is shown"
+        )
+    return notes
+
+
+def _status(reviews: Sequence[FileReview], fail_on: str) -> int:
+    from fimls.review import Severity  # noqa: PLC0415 - see fimls.cli
+
+    if fail_on == "never":
+        return CLEAN
+    worst = Severity(fail_on).rank
+    found = (one.finding.severity.rank for review in reviews for one in review.shown)
+    return FOUND if any(rank <= worst for rank in found) else CLEAN
+
+
+def _named(paths: Sequence[str]) -> list[_File]:
+    """The files on the command line; folders stand for the code files in them."""
+    if not paths:
+        raise BadRequest("say which files to review, or --diff for what has changed")
+    found: dict[Path, _File] = {}
+    for named in paths:
+        path = Path(named)
+        if not path.exists():
+            raise BadRequest(f"{named}: no such file or folder")
+        for file in _code_below(path) if path.is_dir() else [path]:
+            found.setdefault(file.resolve(), _File(file, str(file)))
+    return list(found.values())
+
+
+def _code_below(folder: Path) -> list[Path]:
+    """Code files in a folder: git's own list where there is one, which leaves out what is built."""
+    from fimls.review.changes import listed_files  # noqa: PLC0415 - see fimls.cli
+    from fimls.scope import is_code  # noqa: PLC0415
+
+    listed = listed_files(folder)
+    if listed is None:
+        listed = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        listed = [
+            path
+            for path in listed
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        ]
+    return [path for path in listed if is_code(path.name)]
+
+
+def _changed(paths: Sequence[str], revision: str) -> list[_File]:
+    from fimls.review.changes import changed_files  # noqa: PLC0415 - see fimls.cli
+    from fimls.scope import is_code  # noqa: PLC0415
+
+    wanted = [Path(path).resolve() for path in paths]
+    folder = wanted[0] if wanted else Path.cwd()
+    folder = folder if folder.is_dir() else folder.parent
+    files = []
+    for changed in changed_files(folder, revision):
+        resolved = changed.path.resolve()
+        if wanted and not any(resolved == w or w in resolved.parents for w in wanted):
+            continue
+        if is_code(changed.path.name) and changed.path.is_file():
+            files.append(_File(changed.path, _relative(changed.path), changed.old))
+    return files
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd().resolve()))
+    except ValueError:
+        return str(path)
+
+
+def _is_left_alone(file: _File, config: Config) -> bool:
+    import pathspec  # noqa: PLC0415 - see fimls.cli
+
+    spec = pathspec.GitIgnoreSpec.from_lines(config.files.ignore)
+    if not spec.match_file(file.path.name):
+        return False
+    print(f"fimls: {file.shown} matches files.ignore and is left alone", file=sys.stderr)
+    return True
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    """Progress on stderr, on terminals only; elsewhere findings come as lines anyway."""
+    from rich import progress as parts  # noqa: PLC0415 - see fimls.cli
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        parts.SpinnerColumn(),
+        parts.TextColumn("{task.description}", markup=False),
+        parts.BarColumn(),
+        parts.MofNCompleteColumn(),
+        parts.TimeElapsedColumn(),
+    )
+    with parts.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        yield bar

@@ -1,0 +1,119 @@
+"""What has changed since a commit, by asking git."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fimls.errors import BadRequest
+from fimls.scope import Outline, Scope
+
+_T_MAX_S = 20
+# A repository's own settings must not run programs, and looking must not lock it.
+_SAFE = (
+    "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false",
+    "-c", "diff.external=", "-c", "core.hooksPath=/dev/null",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file that is not as it was; ``old`` is empty for a new one."""
+
+    path: Path
+    old: str
+
+
+def changed_files(folder: Path, revision: str = "HEAD") -> list[Changed]:
+    """Files below ``folder``'s repository that differ from ``revision``, new ones included.
+
+    Raises ``BadRequest`` without git, outside a repository, or for an unknown revision.
+    """
+    root = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+    base = _base(root, revision)
+    names = ["diff", "--name-only", "--no-renames", "--diff-filter=AMT", "--no-ext-diff", "-z"]
+    changed = _git(root, *names, base, "--").split("\0")
+    fresh = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+    return [Changed(root / name, _show(root, base, name)) for name in [*changed, *fresh] if name]
+
+
+def listed_files(folder: Path) -> list[Path] | None:
+    """The files in ``folder`` that git tracks or would; ``None`` where git does not know."""
+    try:
+        found = _run(folder, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    except BadRequest:
+        return None
+    if found.returncode:
+        return None
+    names = found.stdout.decode("utf-8", "replace").split("\0")
+    return [path for name in dict.fromkeys(names) if name and (path := folder / name).is_file()]
+
+
+def old_text(path: Path, revision: str = "HEAD") -> str:
+    """A file as it was at ``revision``; empty when it was not there. Raises ``BadRequest``."""
+    root = Path(_git(path.parent, "rev-parse", "--show-toplevel").strip())
+    base = _base(root, revision)
+    try:
+        name = path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        raise BadRequest(f"{path} is outside its repository; review the file itself") from None
+    return _show(root, base, name)
+
+
+def changed_scopes(text: str, outline: Outline, old: str) -> tuple[Scope, ...]:
+    """The scopes whose very text does not stand in ``old``: moved ones have not changed."""
+    old = old.replace("\r\n", "\n")
+    return tuple(
+        scope
+        for scope in outline.scopes
+        if text[scope.start : scope.end].replace("\r\n", "\n") not in old
+    )
+
+
+# The tree of no files: a repository without a commit has everything changed.
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+def _base(root: Path, revision: str) -> str:
+    if revision.startswith("-"):
+        raise BadRequest(f"{revision} is no revision")
+    found = _run(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if found.returncode == 0:
+        return found.stdout.decode().strip()
+    if revision == "HEAD":
+        return _EMPTY_TREE
+    raise BadRequest(f'git knows no revision "{revision}"; say for instance HEAD, or a branch')
+
+
+def _show(root: Path, base: str, name: str) -> str:
+    found = _run(root, "show", "--no-ext-diff", "--no-textconv", f"{base}:{name}")
+    return found.stdout.decode("utf-8", "replace") if found.returncode == 0 else ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    found = _run(folder, *arguments)
+    if found.returncode:
+        said = found.stderr.decode("utf-8", "replace").strip().splitlines()
+        if any("not a git repository" in line for line in said):
+            raise BadRequest(
+                f"{folder} is not in a git repository, so what has changed is unknown; "
+                "review the file instead"
+            )
+        raise BadRequest(f"git could not tell what has changed: {said[-1] if said else '?'}")
+    return found.stdout.decode("utf-8", "replace")
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command: Sequence[str] = ("git", *_SAFE, "-C", str(folder), *arguments)
+    try:
+        return subprocess.run(  # noqa: S603 - git, with arguments of our own making
+            command, capture_output=True, timeout=_T_MAX_S, check=False, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise BadRequest(
+            "git is not installed, so what has changed is unknown; review the file instead"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise BadRequest(f"git did not answer within {_T_MAX_S} s") from None

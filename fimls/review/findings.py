@@ -1,0 +1,125 @@
+"""The values of a review: what a model claims, what of it is shown, and what is not and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Category(str, Enum):
+    """What kind of fault. The names are those that suppressing comments use."""
+
+    BUG = "bug"
+    SECURITY = "security"
+    RESOURCE = "resource"
+    ERROR_HANDLING = "error-handling"
+    PERFORMANCE = "performance"
+    CLARITY = "clarity"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Severity(str, Enum):
+    """How bad. The order is that of the members, the worst first."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    HINT = "hint"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+class Reason(str, Enum):
+    """Why something that the model said is not shown, in words for people."""
+
+    NOT_FOUND = "quoted code not found"
+    NOTHING_SAID = "no message"
+    REPEATED = "said twice"
+    NO_CHANGE = "replacement changes nothing"
+    BREAKS = "replacement does not parse"
+    DENIED = "denied at the second look"
+    SUPPRESSED = "suppressed by a comment"
+    CATEGORY_OFF = "category is off"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A finding as the model states it; nothing of it is verified. No replacement: ``None``."""
+
+    category: Category
+    severity: Severity
+    quote: str
+    message: str
+    replacement: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A claim about code that is there: ``start:end`` of its scope's text, in characters.
+
+    ``replacement`` takes the place of exactly that range. ``confidence`` is the probability
+    of "yes" at the second look, ``None`` without one.
+    """
+
+    category: Category
+    severity: Severity
+    quote: str
+    message: str
+    start: int
+    end: int
+    replacement: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A claim that is not shown, or only without its replacement, and why."""
+
+    claim: Claim
+    reason: Reason
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeReview:
+    """One scope, reviewed. ``text`` is what was read, found at ``start`` at that time.
+
+    ``is_cut`` when the answer reached the token budget; ``n_parts`` above 1 when the scope
+    was too long to be read at once. ``key`` is the hash that makes it good for another time.
+    """
+
+    name: str
+    text: str
+    start: int
+    key: str = ""
+    findings: tuple[Finding, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    is_cut: bool = False
+    n_parts: int = 1
+    t_total_ms: float = 0.0
+
+
+def told(rejected: Iterable[Rejected]) -> str:
+    """A sentence about what was dropped: ``3 findings dropped: quoted code not found``."""
+    counts = Counter(one.reason for one in rejected)
+    parts = []
+    for reason in Reason:
+        n = counts[reason]
+        if not n:
+            continue
+        what = ("replacement" if reason is Reason.BREAKS else "finding") + ("s" if n > 1 else "")
+        parts.append(f"{n} {what} dropped: {reason}")
+    return "; ".join(parts)

@@ -1,0 +1,157 @@
+"""Reads code scope by scope: ask, ground, look a second time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from fimls import scope as syntax
+from fimls.cancel import Cancel
+from fimls.config import ReviewOptions
+from fimls.document import Snapshot
+from fimls.review import answers, prompts, splitting
+from fimls.review.findings import Category, Claim, Finding, Reason, Rejected, ScopeReview
+from fimls.review.grounding import Ground, ground
+from fimls.review.talk import Talk
+from fimls.scope import Outline, Scope
+
+# Instructions, the chat's own tokens and a second look at a long message.
+_OVERHEAD_TOKENS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document as a review sees it. ``focus`` is where the person looks, if anywhere."""
+
+    text: str
+    language: str
+    path: str = ""
+    focus: int | None = None
+    outline: Outline = field(default_factory=lambda: Outline(()), repr=False)
+
+    @classmethod
+    def of(cls, document: Snapshot, focus: int | None = None) -> Source:
+        """Parses: 5 to 20 ms for 64 kB."""
+        language = syntax.language_of(document.path, document.language)
+        outline = syntax.outline(document.text, language)
+        return cls(document.text, language, document.path, focus, outline)
+
+
+class Reviewer:
+    """Reviews with one model. Holds no documents. Thread-safe. Raises ``FimlsError``."""
+
+    def __init__(self, talk: Talk, options: ReviewOptions) -> None:
+        self.talk = talk
+        self._options = options
+        self._off = frozenset(c for c in Category if c.value in options.categories_off)
+
+    @property
+    def looks_twice(self) -> bool:
+        wish = self._options.second_look
+        return wish == "on" or (wish == "auto" and self.talk.weighs)
+
+    def key(self, source: Source, scope: Scope) -> str:
+        """What a review depends on: same key, same findings."""
+        options = self._options
+        facts = (
+            prompts.VERSION,
+            self.talk.name,
+            options.n_predict,
+            self.looks_twice,
+            options.min_confidence,
+            sorted(self._off),
+            source.language,
+            splitting.context(source.text, scope, source.outline, with_header=False),
+            source.text[scope.start : scope.end],
+        )
+        return hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()
+
+    def review(
+        self,
+        source: Source,
+        scope: Scope,
+        cancel: Cancel,
+        heard: Callable[[str], None] | None = None,
+    ) -> ScopeReview | None:
+        """One scope's findings; ``None`` when taken back. Blocks. ``heard`` gets each piece."""
+        began_s = time.perf_counter()
+        pieces = self._parts(source, scope)
+        seen = ScopeReview(
+            name=scope.name,
+            text=source.text[scope.start : scope.end],
+            start=scope.start,
+            key=self.key(source, scope),
+            n_parts=len(pieces),
+        )
+        for start, end in pieces:
+            code = self._code(source, scope, start, end)
+            said = self.talk.ask(
+                prompts.review(code),
+                self._options.n_predict,
+                cancel,
+                grammar=answers.GRAMMAR,
+                schema=answers.SCHEMA,
+                heard=heard,
+            )
+            if cancel.is_set():
+                return None
+            answer = answers.read(said.text)
+            held, dropped = self._hold(source, scope, (start, end), answer.claims)
+            held, doubted = self._look_again(code, held, cancel)
+            if cancel.is_set():
+                return None
+            seen = replace(
+                seen,
+                findings=(*seen.findings, *held),
+                rejected=(*seen.rejected, *dropped, *doubted),
+                is_cut=seen.is_cut or said.is_cut or not answer.is_whole,
+            )
+        return replace(seen, t_total_ms=(time.perf_counter() - began_s) * 1000)
+
+    def _hold(
+        self, source: Source, scope: Scope, part: tuple[int, int], claims: tuple[Claim, ...]
+    ) -> tuple[list[Finding], list[Rejected]]:
+        """Claims that stand in this part, with ranges relative to the scope."""
+        count = lru_cache(maxsize=2)(lambda text: syntax.n_faults(text, source.language))
+        off = [Rejected(c, Reason.CATEGORY_OFF) for c in claims if c.category in self._off]
+        kept = tuple(c for c in claims if c.category not in self._off)
+        findings, rejected = ground(kept, Ground(source.text, *part, count, source.focus))
+        ahead = part[0] - scope.start
+        moved = [replace(one, start=one.start + ahead, end=one.end + ahead) for one in findings]
+        return moved, off + rejected
+
+    def _look_again(
+        self, code: str, findings: list[Finding], cancel: Cancel
+    ) -> tuple[list[Finding], list[Rejected]]:
+        if not self.looks_twice:
+            return findings, []
+        held: list[Finding] = []
+        dropped: list[Rejected] = []
+        for one in findings:
+            claim = Claim(one.category, one.severity, one.quote, one.message, one.replacement)
+            confidence = self.talk.probability(prompts.second_look(code, claim), cancel)
+            if cancel.is_set():
+                break
+            if confidence < self._options.min_confidence:
+                dropped.append(Rejected(claim, Reason.DENIED, confidence))
+            else:
+                held.append(replace(one, confidence=confidence))
+        return held, dropped
+
+    def _parts(self, source: Source, scope: Scope) -> list[tuple[int, int]]:
+        room = self.talk.n_ctx - self._options.n_predict - _OVERHEAD_TOKENS
+        around = splitting.context(source.text, scope, source.outline, with_header=True)
+        room -= self.talk.count_tokens(around)
+        n_tokens = max(64, min(room, splitting.MOST_PART_TOKENS))
+        return splitting.parts(source.text, scope, n_tokens, self.talk.count_tokens)
+
+    def _code(self, source: Source, scope: Scope, start: int, end: int) -> str:
+        around = splitting.context(
+            source.text, scope, source.outline, with_header=start != scope.start
+        )
+        # Models have seen few CRLFs.
+        code = source.text[start:end].replace("\r\n", "\n").replace("\r", "\n")
+        return prompts.about(code, source.language, source.path, around)
