@@ -322,6 +322,27 @@ def test_a_killed_server_comes_back(open_neovim: Open) -> None:
     assert vim.buffer == AREA + "    " + BODY
 
 
+def test_explains_the_last_completion(open_neovim: Open) -> None:
+    """The prompt with its markers, why it stopped, and what it cost."""
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    vim.type(neovim.ESCAPE)
+    vim.command("Fimls explain")
+    vim.terminal.wait("an explanation", lambda: "stop_reason" in vim.buffer)
+    assert "<|fim_middle|>" in vim.buffer
+    assert "size = w * h" in vim.buffer
+
+
+def test_what_the_menu_has_chosen_is_what_is_completed(open_neovim: Open) -> None:
+    """With an entry chosen in the menu, the suggestion goes on from that entry."""
+    vim = open_neovim(answers={"first": "(w, h)"}, before_setup="vim.o.completeopt = 'menuone'")
+    vim.type("o")
+    vim.lua("vim.fn.complete(5, {'first_of', 'second_of'})")
+    vim.terminal.wait("the rest", lambda: "first_of(w, h)" in vim.terminal.text)
+    assert vim.buffer == AREA + "    first_of"
+
+
 def test_health_names_the_parts(open_neovim: Open) -> None:
     vim = open_neovim(rows=60)
     vim.command("checkhealth fimls")
