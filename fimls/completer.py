@@ -127,13 +127,15 @@ class Completer:
         )
         with self._lock:
             previous = self._anchors.get(cursor.uri)
-            anchor, typed = place(cursor.before, cursor.after, budget, model.count_tokens, previous)
+        # Outside the lock: a remote engine counts over the network.
+        anchor, typed = place(cursor.before, cursor.after, budget, model.count_tokens, previous)
+        with self._lock:
             self._anchors[cursor.uri] = anchor
             self._anchors.move_to_end(cursor.uri)
             while len(self._anchors) > MOST_ANCHORS:
                 self._anchors.popitem(last=False)
         name = PurePath(cursor.path).name  # where it lies is the machine's affair, not the model's
-        window = Window(anchor.prefix, typed, anchor.suffix, name, cursor.language)
+        window = Window(anchor.prefix, typed, _closed(anchor.suffix), name, cursor.language)
         return model.template.render(window, chunks)
 
     def forget(self, uri: str) -> None:
@@ -268,6 +270,11 @@ def _why_it_ended(cancel: Cancel, usage: Usage, *, timed_out: bool) -> StopReaso
     if timed_out:
         return StopReason.TIME
     return StopReason.END if usage.ended else StopReason.BUDGET
+
+
+def _closed(suffix: str) -> str:
+    """The suffix with a line break at its end, as nearly all files a model has seen have one."""
+    return suffix + "\n" if suffix.strip() and not suffix.endswith("\n") else suffix
 
 
 def _unix(text: str) -> str:

@@ -36,6 +36,7 @@ def test_the_prefix_keeps_some_lines() -> None:
     """Near the top of a file the anchor is at the cursor's own line: the model needs a file."""
     check("a\nb\nc\nd = █\nz", "a\nb\nc\n", "d = ", anchor_lines=2)
     check("d = █", "", "d = ", anchor_lines=3)
+    check("def f():\n    █\nz", "def f():\n    ", "", anchor_lines=3)
 
 
 def test_an_endless_line_is_anchored_at_the_cursor() -> None:

@@ -41,11 +41,11 @@ def middle(bound: BoundTemplate, before: str, typed: str) -> str:
 @pytest.mark.parametrize(
     ("before", "typed", "expected"),
     [
-        # Indentation is the model's to write, wherever the anchor is.
-        ("f():\n    ", "", "|f():\n|\nend|^    "),
+        # Indentation is the model's to write, unless the anchor stands behind it.
         ("f():\n", "    ", "|f():\n|\nend|^    "),
-        ("f():\n\t", "", "|f():\n|\nend|^\t"),
-        ("f():\n  ", "  ", "|f():\n|\nend|^    "),
+        ("f():\n    ", "", "|f():\n    |\nend|^"),
+        ("f():\n\t", "", "|f():\n\t|\nend|^"),
+        ("f():\n  ", "  ", "|f():\n  |\nend|^  "),
         # A half-typed word comes back whole, with the blank or dot that belongs to its token.
         ("f():\n", "    ret", "|f():\n|\nend|   ^ ret"),
         ("f():\n    x = ", "self.conf", "|f():\n    x =|\nend| self.^conf"),

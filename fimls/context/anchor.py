@@ -87,6 +87,9 @@ def place(
     at = _lines_above(before, budget.anchor_lines)
     if before.count("\n", max(at - 4_000, 0), at) < LEAST_PREFIX_LINES:
         at = _lines_above(before, 0)
+        if not before[at:].strip():
+            # With so little to go by, indentation in front of the hole shows its place best.
+            at = len(before)
     if count_tokens(before[max(at, len(before) - 8 * budget.n_middle) :]) > budget.n_middle:
         at = _lines_above(before, 0)
     typed = before[at:]

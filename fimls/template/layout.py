@@ -45,7 +45,8 @@ class Run:
     """Text between two markers.
 
     ``code_at`` is where the text before the cursor begins in it (the prefix, or else
-    what was typed after it), ``-1`` in a run that holds neither.
+    what was typed after it), ``-1`` in a run that holds neither. Healing never steps
+    back behind it, so it stands behind a prefix that ends in indentation.
     """
 
     text: str = ""
@@ -111,6 +112,11 @@ def _file(path: str, language: str) -> dict[str, str]:
     return {"path": name, "comment": opening, "comment_end": closing}
 
 
+def _ends_in_indentation(text: str) -> bool:
+    line = text[text.rfind("\n") + 1 :]
+    return bool(line) and line.isspace()
+
+
 def _append(items: list[Item], part: Part, texts: dict[str, str], template: Template) -> None:
     if isinstance(part, Marker):
         items.append(part)
@@ -128,5 +134,7 @@ def _append(items: list[Item], part: Part, texts: dict[str, str], template: Temp
             # before the middle is the model's to write, the one before the prefix is not.
             run.text = " " + run.text
             run.code_at += name == "prefix"
+        if name == "prefix" and _ends_in_indentation(text):
+            run.code_at = len(run.text) + len(text)  # a natural place for a hole: kept whole
     run.is_open = name == "typed"
     run.text += text
