@@ -32,14 +32,14 @@ def norm(x: float, y: float) -> float:
     return r
 
 
-def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
-    return norm(a[0] - b[0], a[1] - b[1])
+print(norm(3.0, 4.0))
 """
 # The file type gives colours; no line of the editor's own is drawn.
 PLAIN = (
     "vim.cmd('syntax on'); vim.o.laststatus = 0; vim.o.ruler = false; vim.o.showmode = false;"
     "vim.o.showcmd = false; vim.o.cmdheight = 0; vim.opt.fillchars = { eob = ' ' };"
-    "vim.o.swapfile = false"
+    "vim.o.swapfile = false;"
+    "vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a92a3', italic = true })"
 )
 
 
@@ -54,7 +54,7 @@ def neovim_pictures(home: Path) -> None:
     file.write_text(NORM, encoding="utf-8")
     env = serving.real_model(home / "config")
     editor = install.neovim_12()
-    look = {"before_setup": PLAIN, "rows": 11, "columns": 78}
+    look = {"before_setup": PLAIN, "rows": 10, "columns": 78}
     with Neovim(editor, home, file, env, **look) as vim:  # type: ignore[arg-type] # a plain dict
         vim.ready()
         vim.settle(0.5)

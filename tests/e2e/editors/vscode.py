@@ -71,6 +71,8 @@ class VSCode(Running):
         (data / "User").mkdir(parents=True)
         own = {"fimls.client.command": list(COMMAND)[:-1]}
         (data / "User/settings.json").write_text(json.dumps({**SETTINGS, **own, **settings}))
+        line = {"key": "alt+l", "command": "editor.action.inlineSuggest.acceptNextLine"}
+        (data / "User/keybindings.json").write_text(json.dumps([line]))
         (home / "config.yaml").write_text("{}\n")
         # No extension gallery: nothing is to be asked outside this machine.
         dead = {f"{name}Url": f"http://127.0.0.1:9/{name}" for name in ("service", "item")}
