@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, Any] = {
     "security.workspace.trust.enabled": False,
     "telemetry.telemetryLevel": "off",
     "workbench.startupEditor": "none",
+    "workbench.secondarySideBar.defaultVisibility": "hidden",
     "chat.disableAIFeatures": True,
     "extensions.autoCheckUpdates": False,
     "editor.minimap.enabled": False,
