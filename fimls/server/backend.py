@@ -93,6 +93,18 @@ class Backend:
             self._completers[options] = Completer(opened.engine, options, opened.choose_template)
         return self._completers[options]
 
+    async def engine(self) -> Engine | None:
+        """The engine, as soon as it is loaded; ``None`` when it cannot be: see ``trouble``."""
+        self.start()
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
+        return None if self._opened is None else self._opened.engine
+
+    @property
+    def trouble(self) -> str:
+        """Why no engine could be loaded, and what to do about it."""
+        return self._last_error
+
     @property
     def condition(self) -> str:
         """What is unusual about the engine, such as the local one answering for a remote one."""

@@ -14,7 +14,7 @@ from lsprotocol import types
 from pygls.workspace import Workspace
 
 from fimls import lsp
-from fimls.document import Document
+from fimls.document import Document, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,10 @@ class Documents(Workspace):
     @property
     def n_open(self) -> int:
         return len(self._open)
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """All open documents as they are now."""
+        return {uri: document.snapshot() for uri, document in self._open.items()}
 
     def find(self, uri: str) -> Document | None:
         return self._open.get(unquote(uri))

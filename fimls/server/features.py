@@ -16,6 +16,7 @@ from fimls.config import PROJECT_FILE, SourceKind
 from fimls.config.schema import SECTIONS
 from fimls.errors import FimlsError
 from fimls.fim import Completion
+from fimls.server import review
 from fimls.server.exclusion import IGNORE_FILE
 from fimls.server.session import SETTINGS_S, Session
 
@@ -49,6 +50,7 @@ def register(session: Session) -> None:
     feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=TRIGGERS))(
         completion
     )
+    review.register(session)
     command(lsp.ACCEPTED)(accepted)
     command("fimls.explain")(explain)
     command("fimls.status")(status)
@@ -57,6 +59,7 @@ def register(session: Session) -> None:
 
 def initialize(ls: Session, params: types.InitializeParams) -> None:
     ls.shows_status = _wants_status(params)
+    ls.pulls_diagnostics = _pulls_diagnostics(params.capabilities)
     ls.settings.take(SourceKind.INITIALIZATION_OPTIONS, params.initialization_options)
 
 
@@ -77,16 +80,23 @@ async def initialized(ls: Session, params: types.InitializedParams) -> None:
 def shutdown(ls: Session, params: None) -> None:
     del params
     ls.jobs.take_back_all()
+    ls.desk.cancel()
 
 
-def did_open(ls: Session, params: object) -> None:
-    del params
+def did_open(
+    ls: Session, params: types.DidOpenTextDocumentParams | types.DidOpenNotebookDocumentParams
+) -> None:
+    if isinstance(params, types.DidOpenTextDocumentParams):
+        ls.desk.opened(params.text_document.uri)
     if ls.settings.config.completion.enabled:
         ls.backend.start()
 
 
 def did_change(ls: Session, params: types.DidChangeTextDocumentParams) -> None:
     ls.jobs.take_back(params.text_document.uri)
+    document = ls.documents.find(params.text_document.uri)
+    if document is not None:
+        ls.desk.follow(document)
 
 
 def did_save(ls: Session, params: types.DidSaveTextDocumentParams) -> None:
@@ -99,6 +109,7 @@ def did_save(ls: Session, params: types.DidSaveTextDocumentParams) -> None:
 def did_close(ls: Session, params: types.DidCloseTextDocumentParams) -> None:
     ls.jobs.take_back(params.text_document.uri)
     ls.backend.forget(params.text_document.uri)
+    ls.desk.closed(params.text_document.uri)
 
 
 def notebook_did_change(ls: Session, params: types.DidChangeNotebookDocumentParams) -> None:
@@ -215,6 +226,13 @@ def _wants_status(params: types.InitializeParams) -> bool:
     experimental = params.capabilities.experimental
     ours = experimental.get("fimls") if isinstance(experimental, dict) else None
     return any(isinstance(asks, dict) and asks.get("status") is True for asks in (client, ours))
+
+
+def _pulls_diagnostics(able: types.ClientCapabilities) -> bool:
+    """Whether findings are pulled: only from those who can be told that there are new ones."""
+    pulls = able.text_document is not None and able.text_document.diagnostic is not None
+    refreshes = able.workspace is not None and able.workspace.diagnostics
+    return bool(pulls and refreshes and refreshes.refresh_support)
 
 
 def _takes_markdown(ls: Session) -> bool:

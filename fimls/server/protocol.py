@@ -92,6 +92,8 @@ class Protocol(LanguageServerProtocol):
         if text_document is not None and text_document.inline_completion is not None:
             # The same text twice, and menus that wait for the model: ghost text is enough.
             result.capabilities.completion_provider = None
+        if not getattr(self._server, "pulls_diagnostics", False):
+            result.capabilities.diagnostic_provider = None  # they are pushed, and not twice
         return result
 
     @lsp_method(types.EXIT)

@@ -21,6 +21,7 @@ from fimls.errors import BadRequest, FimlsError, ModelMissing
 from fimls.fim import Completion
 from fimls.lsp import Place
 from fimls.server.backend import Backend, Opened, engine_name
+from fimls.server.desk import Desk
 from fimls.server.documents import NOTEBOOKS, Documents
 from fimls.server.exclusion import Exclusion
 from fimls.server.jobs import Jobs, in_thread
@@ -54,9 +55,11 @@ class Session(LanguageServer):
         self.jobs = Jobs()
         self.backend = Backend(self._load, self._engine_is, self._failed)
         self.exclusion = Exclusion()
+        self.desk = Desk(self)
         self.ready = asyncio.Event()  # the editor's settings are known
         self.status = self._engine_status = Status(State.IDLE)
         self.shows_status = False
+        self.pulls_diagnostics = False
         self.last: tuple[str, Completion] | None = None
         self.n_offered = 0
         self.n_accepted = 0
@@ -92,7 +95,7 @@ class Session(LanguageServer):
         """The completion for a place, ``None`` when there is none or something is in the way."""
         document = asked.snapshot
         cancel = self.jobs.claim(document.uri)
-        await self._settings_known()
+        await self.settings_known()
         config = self.config_of(document.path)
         if not self._may_see(document, config):
             return None
@@ -105,6 +108,7 @@ class Session(LanguageServer):
         if completer is None or cancel.is_set():  # a newer keystroke came meanwhile
             return None
         self._think(+1)
+        self.desk.gate.hold()
         try:
             completion = await self.jobs.run(
                 document.uri,
@@ -115,6 +119,7 @@ class Session(LanguageServer):
             self._could_not(error, config)
             return None
         finally:
+            self.desk.gate.free()
             self._think(-1)
         if completion is not None:
             self.last = (document.uri, completion)
@@ -140,7 +145,7 @@ class Session(LanguageServer):
         self.tell_status(Status.of(error, engine_name(config)))
         self._failed(error)
 
-    async def _settings_known(self) -> None:
+    async def settings_known(self) -> None:
         """Wait for the editor's settings, which it is asked for after ``initialized``."""
         if not self.ready.is_set():
             with contextlib.suppress(asyncio.TimeoutError):

@@ -1,0 +1,118 @@
+"""An engine that pauses while somebody types at another one.
+
+Two models on one machine share its processors, and an engine's priorities end at its own
+context. So a review's engine waits at a ``Gate`` before each token, and a prompt evaluation
+is interrupted: what it has done stays in its cache, and it goes on from there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from fimls.cancel import Cancel
+from fimls.engine.base import Engine, Request, Stream, Usage, Vocabulary
+from fimls.fim import Piece
+
+
+class Gate:
+    """Shut while at least one ``hold`` has not been followed by a ``free``. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._n_holding = 0
+        self._interrupt: Callable[[], None] | None = None
+
+    def hold(self) -> None:
+        with self._changed:
+            self._n_holding += 1
+            interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt()
+
+    def free(self) -> None:
+        with self._changed:
+            self._n_holding -= 1
+            self._changed.notify_all()
+
+    def pass_through(self, cancel: Cancel, interrupt: Callable[[], None] | None) -> None:
+        """Wait until it is open or ``cancel`` is set; ``interrupt`` is called when it next shuts."""
+        with self._changed:
+            while self._n_holding and not cancel.is_set():
+                self._changed.wait()
+            self._interrupt = interrupt
+
+    def wake(self) -> None:
+        """Make those who wait look at their ``cancel`` again."""
+        with self._changed:
+            self._changed.notify_all()
+
+
+class YieldingEngine:
+    """``engine``, behind a gate; implements ``fimls.engine.base.Engine``. One stream at a time."""
+
+    def __init__(self, engine: Engine, gate: Gate) -> None:
+        self._engine = engine
+        self._gate = gate
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        return self._engine.vocabulary
+
+    @property
+    def n_ctx(self) -> int:
+        return self._engine.n_ctx
+
+    def stream(self, request: Request, cancel: Cancel) -> Stream:
+        return _YieldingStream(self._engine, self._gate, request, cancel)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+class _YieldingStream:
+    def __init__(self, engine: Engine, gate: Gate, request: Request, cancel: Cancel) -> None:
+        self._engine = engine
+        self._gate = gate
+        self._request = request
+        self._cancel = cancel
+        self._attempt = Cancel()
+        self._stream = engine.stream(request, self._attempt)
+        cancel.on_set(self._stop)
+
+    @property
+    def usage(self) -> Usage:
+        return self._stream.usage
+
+    @usage.setter
+    def usage(self, usage: Usage) -> None:
+        self._stream.usage = usage
+
+    def __iter__(self) -> Iterator[Piece]:
+        return self
+
+    def __next__(self) -> Piece:
+        while True:
+            has_begun = self._stream.usage.n_generated > 0
+            self._gate.pass_through(self._cancel, None if has_begun else self._attempt.set)
+            try:
+                return next(self._stream)
+            except StopIteration:
+                if not self._attempt.is_set() or self._cancel.is_set():
+                    raise
+                # Interrupted in its prompt: begin again, which the cache makes short.
+                self._stream.close()
+                self._attempt = Cancel()
+                self._stream = self._engine.stream(self._request, self._attempt)
+
+    def close(self) -> None:
+        self._gate.pass_through(_GONE, None)
+        self._stream.close()
+
+    def _stop(self) -> None:
+        self._attempt.set()
+        self._gate.wake()
+
+
+_GONE = Cancel()
+_GONE.set()

@@ -1,0 +1,302 @@
+"""Review over a real server process, as editors drive it; the model is scripted."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types
+from session import CLIENT_NAMES, Editor, scripted
+
+Edit = Callable[..., Any]
+
+MEAN = """\
+def mean(values):
+    total = 0
+    for i in range(1, len(values)):
+        total += values[i]
+    return total / len(values)
+
+
+def zero():
+    return 0
+"""
+LINE, FIXED = "for i in range(1, len(values)):", "for i in range(len(values)):"
+
+
+def found(line: str = LINE, fixed: str | None = FIXED, **more: str) -> str:
+    claim = {"line": line, "fixed": fixed, "message": "The first value is skipped."}
+    return json.dumps([{**claim, "category": "bug", "severity": "error", **more}])
+
+
+def reviewing(answer: str = "", delay_ms: float = 0, look: str = "Yes") -> dict[str, Any]:
+    """A model that says ``answer`` about code with a loop and finds nothing elsewhere."""
+    said = {"Find the faults": "[]", "for i in range(1, len": answer or found()}
+    # The longest key decides.
+    said["A reviewer says about the line"] = look
+    return scripted(said, delay_ms)
+
+
+async def review(editor: Editor, uri: str, what: str = "file", line: int = 0, to: int = 0) -> None:
+    at = {"start": {"line": line, "character": 0}, "end": {"line": to or line, "character": 0}}
+    n_before = len(editor.messages)
+    await editor.execute("fimls.review", {"what": what, "uri": uri, "range": at})
+    await editor.eventually(lambda: len(editor.messages) > n_before)
+
+
+def shown(editor: Editor, uri: str) -> list[types.Diagnostic]:
+    return list(editor.client.diagnostics.get(uri, []))
+
+
+async def actions(
+    editor: Editor, uri: str, line: int, *about: types.Diagnostic, **context: Any
+) -> dict[str, types.CodeAction]:
+    at = types.Range(types.Position(line, 0), types.Position(line, 0))
+    asked = types.CodeActionParams(
+        types.TextDocumentIdentifier(uri), at, types.CodeActionContext(list(about), **context)
+    )
+    answer = await editor.client.text_document_code_action_async(asked) or []
+    return {action.title: _as_action(action) for action in answer}
+
+
+def _as_action(read: types.CodeAction | types.Command) -> types.CodeAction:
+    """lsprotocol takes an action with a command for a command, and its command for a string."""
+    if isinstance(read, types.CodeAction):
+        return read
+    return types.CodeAction(read.title, command=types.Command(**ast.literal_eval(read.command)))
+
+
+PUSHED = "emacs-eglot-1.9"
+
+
+@pytest.mark.parametrize("client", CLIENT_NAMES)
+async def test_a_finding_in_every_editor(edit: Edit, client: str) -> None:
+    """Pushed or pulled as the editor likes: once, at the quoted code, in its own columns."""
+    async with edit(reviewing(), client=client) as editor:
+        provides = editor.result.capabilities.diagnostic_provider is not None
+        uri = editor.open(f"# é😀\n{MEAN}")
+        await review(editor, uri)
+        if provides:
+            asked = types.DocumentDiagnosticParams(types.TextDocumentIdentifier(uri))
+            pulled = await editor.client.text_document_diagnostic_async(asked)
+            assert shown(editor, uri) == []
+            [one] = pulled.items
+        else:
+            [one] = shown(editor, uri)
+        assert one.range == types.Range(types.Position(3, 4), types.Position(3, 35))
+        assert (one.source, one.code) == ("fimls review", "bug")
+        assert one.severity is types.DiagnosticSeverity.Error
+        assert one.message == "The first value is skipped. (confidence 100%)"
+
+
+async def test_invented_code_is_not_shown_but_told(edit: Edit) -> None:
+    """A finding whose quote stands nowhere is counted, and can be looked at."""
+    async with edit(reviewing(found("while True:")), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        assert shown(editor, uri) == []
+        assert "1 finding dropped: quoted code not found" in editor.messages[-1]
+        [dropped] = await editor.execute("fimls.dropped", {"uri": uri})
+        assert (dropped["reason"], dropped["quote"]) == ("quoted code not found", "while True:")
+
+
+async def test_a_second_look_that_denies(edit: Edit) -> None:
+    async with edit(reviewing(look="No"), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        assert shown(editor, uri) == []
+        assert "denied at the second look" in editor.messages[-1]
+
+
+async def test_the_quick_fix(edit: Edit) -> None:
+    """It needs no inference, and replaces the quoted code."""
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        offered = await actions(editor, uri, 2)
+        fix = offered[f"Replace by: {FIXED}"]
+        changes = fix.edit.changes or {
+            c.text_document.uri: c.edits for c in fix.edit.document_changes
+        }
+        [change] = changes[uri]
+        assert (change.new_text, change.range.start) == (FIXED, types.Position(2, 4))
+        ignore = offered["Ignore this bug finding with a comment"]
+        [change] = (ignore.edit.changes or {uri: ignore.edit.document_changes[0].edits})[uri]
+        assert change.new_text == "  # fimls: ignore[bug]"
+
+
+async def test_findings_follow_edits(edit: Edit) -> None:
+    """They move with their function, stay when another changes, and go when it changes."""
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        editor.type(uri, 0, 0, "import os\n")
+        await editor.eventually(lambda: shown(editor, uri)[0].range.start.line == 3)
+        editor.type(uri, 9, 12, "1")  # in zero()
+        await editor.execute("fimls.status")
+        assert len(shown(editor, uri)) == 1
+        editor.type(uri, 2, 4, "x = 1;")  # in mean()
+        await editor.eventually(lambda: shown(editor, uri) == [])
+
+
+async def test_unchanged_functions_are_not_asked_about_again(edit: Edit) -> None:
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        editor.type(uri, 8, 12, "1")
+        await review(editor, uri)
+        assert "(1 unchanged since the last time)" in editor.messages[-1]
+        assert len(shown(editor, uri)) == 1
+
+
+async def test_a_function_that_changes_during_its_review(edit: Edit) -> None:
+    """What is said about text that is gone is dropped, and told."""
+    async with edit(reviewing(delay_ms=20), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await editor.status_is("idle")
+        at = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}
+        await editor.execute("fimls.review", {"what": "function", "uri": uri, "range": at})
+        await asyncio.sleep(0.3)
+        editor.type(uri, 1, 4, "x = ")
+        await editor.eventually(lambda: editor.messages)
+        assert "1 changed meanwhile" in editor.messages[-1]
+        assert shown(editor, uri) == []
+
+
+async def test_one_at_a_time_and_cancel(edit: Edit) -> None:
+    async with edit(reviewing(delay_ms=200), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await editor.status_is("idle")
+        at = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}
+        await editor.execute("fimls.review", {"what": "file", "uri": uri, "range": at})
+        await asyncio.sleep(0.5)
+        await review(editor, uri)
+        assert "under way" in editor.messages[-1]
+        assert await editor.execute("fimls.cancelReview") is True
+        await editor.eventually(lambda: editor.messages[-1].startswith("fimls: cancelled"))
+        assert await editor.execute("fimls.cancelReview") is False
+
+
+async def test_clear(edit: Edit) -> None:
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        assert "Clear findings" in await actions(editor, uri, 0)
+        await editor.execute("fimls.clearFindings", {"uri": uri})
+        await editor.eventually(lambda: shown(editor, uri) == [])
+        assert "Clear findings" not in await actions(editor, uri, 0)
+
+
+async def test_only_the_function_at_the_cursor(edit: Edit) -> None:
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri, "function", 8)
+        assert editor.messages[-1] == "fimls: 1 part reviewed; no findings"
+        await review(editor, uri, "function", 6)
+        assert "no function here" in editor.messages[-1]
+        await review(editor, uri, "selection", 0, 8)
+        assert editor.messages[-1].startswith("fimls: 2 parts reviewed (1 unchanged")
+
+
+async def test_changes_since_the_last_commit(edit: Edit, tmp_path: Path) -> None:
+    """Only functions that differ, in files that nobody has open too."""
+
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, "-C", str(tmp_path), *arguments], check=True)
+
+    async with edit(reviewing(), client=PUSHED) as editor:
+        path, other = tmp_path / "mean.py", tmp_path / "other.py"
+        for file in (path, other):
+            file.write_text(MEAN.replace(LINE, FIXED))
+        uri = editor.open(path.read_text(), path.as_uri())
+        await review(editor, uri, "changes")
+        assert "not in a git repository" in editor.messages[-1]
+        git("init", "-q")
+        git("add", "mean.py", "other.py")
+        git("commit", "-q", "-m", "x")
+        await review(editor, uri, "changes")
+        assert "nothing has changed" in editor.messages[-1]
+        editor.type(uri, 2, 19, "1, ")  # not saved
+        other.write_text(MEAN)
+        await review(editor, uri, "changes")
+        assert editor.messages[-1].startswith("fimls: 2 parts reviewed")
+        assert [len(shown(editor, file.as_uri())) for file in (path, other)] == [1, 1]
+
+
+async def test_a_suppressing_comment(edit: Edit) -> None:
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN.replace(f"{LINE}\n", f"{LINE}  # fimls: ignore[bug]\n"))
+        await review(editor, uri)
+        assert shown(editor, uri) == []
+
+
+@pytest.mark.parametrize("client", ["vscode-1.139.1", "helix-25.07.1", "vim-ale-3.3.0"])
+async def test_fix_another_servers_diagnostic(edit: Edit, client: str) -> None:
+    """Lazily where the editor resolves edits, else by a command that applies one."""
+    settings = scripted({"Complaint: undefined name": "return number"})
+    async with edit(settings, client=client) as editor:
+        applied: list[types.ApplyWorkspaceEditParams] = []
+
+        def apply(params: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
+            applied.append(params)
+            return types.ApplyWorkspaceEditResult(applied=True)
+
+        editor.client.feature(types.WORKSPACE_APPLY_EDIT)(apply)
+        uri = editor.open("def f(number):\n    return numbr\n")
+        at = types.Range(types.Position(1, 11), types.Position(1, 16))
+        wrong = types.Diagnostic(at, "undefined name 'numbr'", source="pyflakes")
+        action = (await actions(editor, uri, 1, wrong))["Fix with fimls: undefined name 'numbr'"]
+        assert action.edit is None
+        if action.command is None:
+            resolved = await editor.client.code_action_resolve_async(action)
+            edit_ = resolved.edit
+        else:
+            await editor.execute(action.command.command, *action.command.arguments)
+            await editor.eventually(lambda: applied)
+            edit_ = applied[0].edit
+        [change] = (edit_.changes or {uri: edit_.document_changes[0].edits})[uri]
+        assert change.new_text == "return number"
+
+
+async def test_documentation(edit: Edit) -> None:
+    settings = scripted({"documentation comment": "Add up the numbers."})
+    async with edit(settings, client="vscode-1.139.1") as editor:
+        uri = editor.open("def f(numbers):\n    return sum(numbers)\n")
+        action = (await actions(editor, uri, 1))["Suggest documentation"]
+        resolved = await editor.client.code_action_resolve_async(action)
+        [change] = resolved.edit.document_changes[0].edits
+        assert change.new_text == '"""Add up the numbers."""\n    '
+        assert change.range.start == types.Position(1, 4)
+
+
+async def test_explanation(edit: Edit) -> None:
+    async with edit(scripted({"Explain what": "It adds."}), client="vim-ale-3.3.0") as editor:
+        uri = editor.open("def f(numbers):\n    return sum(numbers)\n")
+        action = (await actions(editor, uri, 1))["Explain this code"]
+        await editor.execute(action.command.command, *action.command.arguments)
+        await editor.eventually(lambda: "fimls: It adds." in editor.messages)
+
+
+async def test_automatic_requests_offer_fixes_only(edit: Edit) -> None:
+    """VS Code asks at every cursor movement: no light bulb without a reason."""
+    async with edit(reviewing(), client="vscode-1.139.1") as editor:
+        uri = editor.open(MEAN)
+        automatic = types.CodeActionTriggerKind.Automatic
+        assert await actions(editor, uri, 0, trigger_kind=automatic) == {}
+        wanted = await actions(editor, uri, 0, only=["quickfix"])
+        assert wanted == {}
+
+
+async def test_a_secret_is_not_reviewed(edit: Edit) -> None:
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN, "file:///project/.env")
+        await review(editor, uri)
+        assert "left alone" in editor.messages[-1]
+        assert await actions(editor, uri, 0) == {}
