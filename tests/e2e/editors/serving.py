@@ -40,11 +40,17 @@ def real_model(home: Path) -> dict[str, str]:
     from fimls.errors import ModelError
 
     config = Config()
+    folder = models.models_dir(config.models)
     try:
-        models.resolve(config.completion.model, models.models_dir(config.models))
+        models.resolve(config.completion.model, folder)
     except ModelError as error:
         pytest.skip(f"{error}")
-    return _configured(home, "[completion]\nt_max_predict_ms = 30000\n")
+    # Named, because the editors run in a home of their own.
+    return _configured(
+        home,
+        "[completion]\nt_max_predict_ms = 30000\n"
+        f"[models]\ndirectory = {json.dumps(str(folder))}\n",
+    )
 
 
 def no_model(home: Path) -> dict[str, str]:

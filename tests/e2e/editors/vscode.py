@@ -79,7 +79,6 @@ class VSCode(Running):
         dead = {f"{name}Url": f"http://127.0.0.1:9/{name}" for name in ("service", "item")}
         dead["resourceUrlTemplate"] = "http://127.0.0.1:9/resource"
         self._env = {**os.environ, **env, "HOME": str(home), "EXTENSIONS_GALLERY": json.dumps(dead)}
-        self._env["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
         code_server = [
             str(editor.command),
             str(editor.paths["entry"]),
