@@ -73,10 +73,22 @@ def add_parser(
         "--rescore", action="store_true",
         help="score recorded generations again, without computing any (after a change of fimls)",
     )  # fmt: skip
+    _add_review(kinds, common)
     return parser
 
 
+def _add_review(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    from fimls.commands import eval_review  # noqa: PLC0415 - beside this one
+
+    eval_review.add_parser(kinds, common)
+
+
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    if hasattr(args, "run_benchmark"):
+        status: int = args.run_benchmark(args, sources)
+        return status
     from rich.console import Console  # noqa: PLC0415 - the server starts without it
 
     from fimls import assembly  # noqa: PLC0415 - llama.cpp is loaded only here

@@ -1,0 +1,188 @@
+"""Reviews functions with and without a seeded fault, and counts what is found and what is made up.
+
+Every function is reviewed once, by the product's own reviewer with its threshold at zero; the
+modes are computed from what it said:
+
+raw         every claim, as if it were shown
+grounded    claims that quote code which is there, and change it
+fimls       of these, those that hold at the second look: what the product shows
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from fimls.cancel import Cancel
+from fimls.evaluation.figures import wilson
+from fimls.evaluation.review_faults import Pair
+from fimls.review.findings import Reason, ScopeReview
+from fimls.review.grounding import locate
+from fimls.review.reviewer import Reviewer, Source
+from fimls.scope import Outline, Scope
+
+RAW, GROUNDED, FIMLS = "raw", "grounded", "fimls"
+MODES = (RAW, GROUNDED, FIMLS)
+# Where lines were taken away, the fault is between two lines.
+_AROUND_REMOVED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One claim about a function: the lines it quotes (1-based; none for invented code)."""
+
+    quote: str
+    message: str
+    lines: tuple[int, int] | None
+    reason: str = ""  # why it was rejected, if it was
+    confidence: float | None = None
+
+    def is_in(self, mode: str, min_confidence: float) -> bool:
+        if mode == RAW:
+            return True
+        sure = self.confidence is None or self.confidence >= min_confidence
+        return not self.reason and (mode == GROUNDED or sure)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One function, reviewed."""
+
+    id: str
+    is_seeded: bool
+    statements: tuple[Statement, ...]
+    is_cut: bool
+    t_ms: float
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Record:
+        statements = tuple(
+            Statement(**{**one, "lines": None if one["lines"] is None else tuple(one["lines"])})
+            for one in row["statements"]
+        )
+        return cls(**{**row, "statements": statements})
+
+
+def run(pairs: Sequence[Pair], reviewer: Reviewer, store: Path) -> Iterator[Record]:
+    """Review all pairs, the seeded function first; goes on where ``store`` ends."""
+    known = {(record.id, record.is_seeded): record for record in _read(store)}
+    for pair in pairs:
+        for is_seeded in (True, False):
+            record = known.get((pair.id, is_seeded))
+            if record is None:
+                record = _review(pair, reviewer, is_seeded=is_seeded)
+                with store.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(record)) + "\n")
+            yield record
+
+
+def _review(pair: Pair, reviewer: Reviewer, *, is_seeded: bool) -> Record:
+    code = pair.seeded if is_seeded else pair.original
+    scope = Scope("function", pair.name, 0, len(code), 0)
+    source = Source(code, pair.language, pair.path, None, Outline((scope,)))
+    seen = reviewer.review(source, scope, Cancel())
+    assert seen is not None, "nobody cancels an evaluation"
+    statements = tuple(_statements(seen, code))
+    return Record(pair.id, is_seeded, statements, seen.is_cut, seen.t_total_ms)
+
+
+def _statements(seen: ScopeReview, code: str) -> Iterator[Statement]:
+    for one in seen.findings:
+        lines = _lines(code, one.start, one.end)
+        yield Statement(one.quote, one.message, lines, "", one.confidence)
+    for dropped in seen.rejected:
+        if dropped.reason is Reason.BREAKS:
+            continue  # the finding itself is shown
+        claim = dropped.claim
+        place = locate(claim.quote, code)
+        lines_ = None if place is None else _lines(code, *place)
+        yield Statement(claim.quote, claim.message, lines_, dropped.reason, dropped.confidence)
+
+
+def _lines(code: str, start: int, end: int) -> tuple[int, int]:
+    first = code.count("\n", 0, start) + 1
+    return first, first + code.count("\n", start, end)
+
+
+def figures(
+    pairs: Sequence[Pair], records: Sequence[Record], min_confidence: float
+) -> dict[str, Any]:
+    """What each mode found and made up; invented code is checked on its own, not taken on trust."""
+    by_id = {pair.id: pair for pair in pairs}
+    seeded = [record for record in records if record.is_seeded]
+    clean = [record for record in records if not record.is_seeded]
+    modes = {}
+    for mode in MODES:
+        kept = {
+            id(record): [s for s in record.statements if s.is_in(mode, min_confidence)]
+            for record in records
+        }
+        n_found = sum(
+            any(_hits(by_id[record.id], s) for s in kept[id(record)]) for record in seeded
+        )
+        said = [(record, s) for record in records for s in kept[id(record)]]
+        invented = sum(not _stands(by_id[record.id], record, s) for record, s in said)
+        modes[mode] = {
+            "found": n_found,
+            "found_share": n_found / len(seeded) if seeded else None,
+            "found_95": wilson(n_found, len(seeded)),
+            "false_per_clean": fmean(len(kept[id(r)]) for r in clean) if clean else None,
+            "clean_with_findings": sum(bool(kept[id(record)]) for record in clean),
+            "invented": invented,
+        }
+    return {
+        "n_seeded": len(seeded),
+        "n_clean": len(clean),
+        "min_confidence": min_confidence,
+        "n_cut": sum(record.is_cut for record in records),
+        "t_function_ms": fmean(record.t_ms for record in records) if records else None,
+        "modes": modes,
+    }
+
+
+def _hits(pair: Pair, said: Statement) -> bool:
+    if said.lines is None:
+        return False
+    around = 0 if pair.after else _AROUND_REMOVED
+    n_lines = pair.after.count("\n")
+    first, last = said.lines
+    return first <= pair.line + n_lines + around and pair.line - around <= last
+
+
+def _stands(pair: Pair, record: Record, said: Statement) -> bool:
+    """Whether the quoted characters are in the code: without a line of the grounding itself."""
+    code = pair.seeded if record.is_seeded else pair.original
+    return "".join(said.quote.split()) in "".join(code.split())
+
+
+def table(found: dict[str, Any]) -> str:
+    """Plain text."""
+    lines = [
+        f"{'mode':10} {'faults found':>16} {'95%':>14} {'false per clean':>16} {'invented':>9}"
+    ]
+    for mode, row in found["modes"].items():
+        low, high = row["found_95"]
+        lines.append(
+            f"{mode:10} {row['found']:>8} of {found['n_seeded']:<4} "
+            f"{100 * low:>6.0f} to {100 * high:.0f}% {row['false_per_clean'] or 0:>16.2f} "
+            f"{row['invented']:>9}"
+        )
+    lines.append(
+        f"{found['n_seeded']} seeded and {found['n_clean']} clean functions, "
+        f"{(found['t_function_ms'] or 0) / 1000:.1f} s each, {found['n_cut']} answers cut"
+    )
+    return "\n".join(lines)
+
+
+def _read(store: Path) -> list[Record]:
+    if not store.exists():
+        return []
+    text = store.read_text(encoding="utf-8")
+    whole, _, torn = text.rpartition("\n")
+    if torn:  # by the end of a killed run
+        store.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    return [Record.from_json(json.loads(line)) for line in whole.split("\n") if line]
