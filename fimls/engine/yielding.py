@@ -36,7 +36,7 @@ class Gate:
             self._changed.notify_all()
 
     def pass_through(self, cancel: Cancel, interrupt: Callable[[], None] | None) -> None:
-        """Wait until it is open or ``cancel`` is set; ``interrupt`` is called when it next shuts."""
+        """Wait until it is open or ``cancel`` is set; ``interrupt`` is called when it shuts."""
         with self._changed:
             while self._n_holding and not cancel.is_set():
                 self._changed.wait()

@@ -93,11 +93,13 @@ _OFF = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 RULES: dict[str, Rule] = {
     "mutable default": _only(_each(r"=None(?=[,)])", "=[]"), "python"),
     "leaked resource": _each(
-        r"^[ \t]*(?:defer )?[\w.>-]*(?:close|Close|free|release|unlock|destroy|delete)\w*\([^\n;]*\);?\n",
+        r"^[ \t]*(?:defer )?[\w.>-]*(?:close|Close|free|release|unlock|destroy|delete)\w*"
+        r"\([^\n;]*\);?\n",
         "",
     ),
     "unchecked error": _each(
-        r"^([ \t]*)if (?:err != nil|!\w+|\w+ == NULL|\(!\w+\)|\(\w+ == NULL\)|\(err\)|not \w+|\w+ is None)"
+        r"^([ \t]*)if (?:err != nil|!\w+|\w+ == NULL|\(!\w+\)|\(\w+ == NULL\)|\(err\)"
+        r"|not \w+|\w+ is None)"
         r"(?: \{|:| then)?\n(?:\1[ \t]+[^\n]*\n){1,2}(?:\1(?:\}|end)\n)?",
         "",
     ),
@@ -117,7 +119,7 @@ RULES: dict[str, Rule] = {
         lambda found: _INVERTED[found[0]],
     ),
     "negated condition": _each(
-        r"(?<=\bif )(not |!)(?=[\w(])|(?<=\bif \()!(?=[\w(])", lambda found: ""
+        r"(?<=\bif )(not |!)(?=[\w(])|(?<=\bif \()!(?=[\w(])", ""
     ),
     "wrong constant": _each(
         r"\b(true|false|True|False|0)\b(?=;?$|[,)\]])",
