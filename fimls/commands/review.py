@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fimls.review.reviewer import Reviewer
     from fimls.scope import Scope
 
-CLEAN, FOUND = 0, 3  # 1 and 2 are failures and mistakes of the command line
+CLEAN, FAILED, FOUND = 0, 1, 3  # 2 is a mistake of the command line
 FAIL_ON = ("error", "warning", "info", "hint", "never")
 
 
@@ -35,7 +35,7 @@ def add_parser(
         help="review files, or what has changed in them",
         description="Review functions with an instruct model. Each finding quotes code that is "
         f"there. Exit status: {CLEAN} when nothing of the --fail-on severity was found, {FOUND} "
-        "when something was, 1 when a review failed.",
+        f"when something was, 1 when a review failed.",
     )
     parser.add_argument("paths", metavar="PATH", nargs="*", help="files or folders")
     parser.add_argument(
@@ -111,7 +111,7 @@ def _reviewed(
         try:
             text = read_file(str(file.path), config.files.max_bytes)
         except BadRequest as error:
-            yield FileReview(file.shown, "", notes=(f"not reviewed: {error}",))
+            yield FileReview(file.shown, "", notes=(f"not reviewed: {error}",), is_failed=True)
             continue
         source = Code.of(Snapshot(file.shown, text=text, path=str(file.path)))
         scopes = source.outline.scopes
@@ -159,11 +159,10 @@ def told_of(name: str, *, n_parts: int, is_cut: bool) -> list[str]:
 def _status(reviews: Sequence[FileReview], fail_on: str) -> int:
     from fimls.review import Severity  # noqa: PLC0415 - see fimls.cli
 
-    if fail_on == "never":
-        return CLEAN
-    worst = Severity(fail_on).rank
-    found = (one.finding.severity.rank for review in reviews for one in review.shown)
-    return FOUND if any(rank <= worst for rank in found) else CLEAN
+    worst = -1 if fail_on == "never" else Severity(fail_on).rank
+    if any(one.finding.severity.rank <= worst for review in reviews for one in review.shown):
+        return FOUND
+    return FAILED if any(review.is_failed for review in reviews) else CLEAN
 
 
 def _named(paths: Sequence[str]) -> list[_File]:

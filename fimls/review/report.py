@@ -44,6 +44,7 @@ class FileReview:
     notes: tuple[str, ...] = ()
     n_scopes: int = 0
     t_total_ms: float = 0.0
+    is_failed: bool = False  # it could not be read at all
 
     def places(self) -> Iterable[tuple[Shown, tuple[int, int], tuple[int, int]]]:
         """Findings with 1-based line and column (in characters) of start and end."""

@@ -1,0 +1,246 @@
+"""``fimls review`` as hooks and CI run it: a real process's work, with a scripted model."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fimls import cli
+from fimls.errors import BadRequest
+from fimls.review import changes
+from fimls.scope import outline
+
+MEAN = """\
+# é😀
+def mean(values):
+    total = 0
+    for i in range(1, len(values)):
+        total += values[i]
+    return total / len(values)
+
+
+def zero():
+    return 0
+"""
+FIXED = MEAN.replace("range(1, ", "range(")
+CONFIG = """\
+[completion]
+engine = "scripted"
+[engines.scripted]
+kind = "scripted"
+[engines.scripted.answers]
+"Find the faults" = "[]"
+"for i in range(1" = '''[{"line": "for i in range(1, len(values)):", \
+"fixed": "for i in range(len(values)):", "message": "The first value is skipped.", \
+"category": "bug", "severity": "SEVERITY"}, \
+{"line": "while True:", "fixed": null, "message": "Endless.", "category": "bug", \
+"severity": "error"}]'''
+"A reviewer says about the line" = "Yes"
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def started(*arguments: str, severity: str = "warning") -> tuple[int, str, str]:
+        config = tmp_path / "user.toml"
+        config.write_text(CONFIG.replace("SEVERITY", severity))
+        status = cli.main(["review", "--config", str(config), *arguments])
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return started
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Callable[..., None]:
+    def run_git(*arguments: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, "-C", str(tmp_path), *arguments], check=True)
+
+    return run_git
+
+
+def test_lines_that_editors_can_jump_to(run: Run) -> None:
+    Path("mean.py").write_text(MEAN)
+    status, out, _ = run("mean.py")
+    assert status == 3
+    assert out.splitlines() == [
+        "mean.py:4:5: warning: The first value is skipped. [bug] (100%)",
+        "    for i in range(1, len(values)):",
+        "  → for i in range(len(values)):",
+        "mean.py: 1 finding dropped: quoted code not found",
+    ]
+    assert "'while True:': Endless." in run("mean.py", "--verbose")[1]
+
+
+@pytest.mark.parametrize(
+    ("severity", "fail_on", "expected"),
+    [
+        ("error", "error", 3),
+        ("warning", "error", 0),
+        ("warning", "warning", 3),
+        ("info", "warning", 0),
+        ("hint", "hint", 3),
+        ("error", "never", 0),
+    ],
+)
+def test_exit_status_by_severity(run: Run, severity: str, fail_on: str, expected: int) -> None:
+    Path("mean.py").write_text(MEAN)
+    assert run("mean.py", "--fail-on", fail_on, severity=severity)[0] == expected
+
+
+def test_clean_code(run: Run) -> None:
+    Path("zero.py").write_text("def zero():\n    return 0\n")
+    assert run("zero.py") == (0, "", "")
+
+
+def test_json(run: Run) -> None:
+    Path("mean.py").write_text(MEAN)
+    _, out, _ = run("mean.py", "--format", "json")
+    [file] = json.loads(out)["files"]
+    [one] = file["findings"]
+    assert (one["line"], one["column"], one["end_column"]) == (4, 5, 36)
+    assert (one["category"], one["scope"], one["confidence"]) == ("bug", "mean", 1.0)
+    assert [dropped["reason"] for dropped in file["dropped"]] == ["quoted code not found"]
+
+
+def test_sarif(run: Run) -> None:
+    """What SARIF 2.1.0 requires of each object, and that references within it hold."""
+    Path("mean.py").write_text(MEAN)
+    _, out, _ = run("mean.py", "--format", "sarif")
+    log = json.loads(out)
+    assert log["version"] == "2.1.0"
+    [one_run] = log["runs"]
+    driver = one_run["tool"]["driver"]
+    assert driver["name"] == "fimls"
+    assert one_run["columnKind"] in {"utf16CodeUnits", "unicodeCodePoints"}
+    assert all(isinstance(i["executionSuccessful"], bool) for i in one_run["invocations"])
+    [result] = one_run["results"]
+    assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+    assert result["level"] in {"none", "note", "warning", "error"}
+    assert result["message"]["text"]
+    assert 0 <= result["rank"] <= 100
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "mean.py"
+    region = place["region"]
+    line = MEAN.splitlines()[region["startLine"] - 1]
+    assert line[region["startColumn"] - 1 : region["endColumn"] - 1] == region["snippet"]["text"]
+    [change] = result["fixes"][0]["artifactChanges"]
+    [replacement] = change["replacements"]
+    assert set(replacement["deletedRegion"]) == {
+        "startLine", "startColumn", "endLine", "endColumn",
+    }  # fmt: skip
+    assert re.fullmatch("[0-9a-f]{64}", result["partialFingerprints"]["fimlsQuote/v1"])
+
+
+def test_fingerprints_survive_moves(run: Run) -> None:
+    def prints(text: str) -> list[str]:
+        Path("mean.py").write_text(text)
+        results = json.loads(run("mean.py", "--format", "sarif")[1])["runs"][0]["results"]
+        return [result["partialFingerprints"]["fimlsQuote/v1"] for result in results]
+
+    assert prints(MEAN) == prints("import os\n\n" + MEAN)
+
+
+def test_diff_reads_changed_functions_only(run: Run, git: Callable[..., None]) -> None:
+    Path("mean.py").write_text(FIXED)
+    Path("same.py").write_text(MEAN)
+    git("init", "-q")
+    git("add", "mean.py", "same.py")
+    git("commit", "-q", "-m", "x")
+    assert run("--diff")[0:2] == (0, "")
+    Path("mean.py").write_text(MEAN)
+    Path("new.py").write_text(MEAN)
+    files = json.loads(run("--diff", "--format", "json")[1])["files"]
+    assert {file["path"]: file["n_scopes"] for file in files} == {"mean.py": 1, "new.py": 2}
+    git("add", "mean.py", "new.py")
+    git("commit", "-q", "-m", "y")
+    files = json.loads(run("--diff", "HEAD~1", "--format", "json")[1])["files"]
+    assert {file["path"] for file in files} == {"mean.py", "new.py"}
+    assert run("--diff", "nowhere")[2] == (
+        'fimls: git knows no revision "nowhere"; say for instance HEAD, or a branch\n'
+    )
+
+
+def test_a_repository_without_a_commit(run: Run, git: Callable[..., None]) -> None:
+    git("init", "-q")
+    Path("mean.py").write_text(MEAN)
+    assert run("--diff")[0] == 3
+
+
+def test_diff_without_a_repository(run: Run) -> None:
+    status, _, told = run("--diff")
+    assert status == 1
+    assert "not in a git repository" in told
+    assert "Traceback" not in told
+
+
+def test_diff_without_git(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "git is not installed" in run("--diff")[2]
+
+
+def test_a_moved_function_has_not_changed() -> None:
+    found = outline(f"import os\n\n{MEAN}", "python")
+    assert changes.changed_scopes(f"import os\n\n{MEAN}", found, MEAN) == ()
+
+
+def test_revisions_are_no_options(tmp_path: Path, git: Callable[..., None]) -> None:
+    git("init", "-q")
+    with pytest.raises(BadRequest):
+        changes.changed_files(tmp_path, "--output=stolen")
+
+
+def test_folders_stand_for_their_code(run: Run) -> None:
+    Path("src").mkdir()
+    Path("src/mean.py").write_text(MEAN)
+    Path("src/notes.md").write_text("# range(1\n")
+    Path("src/.hidden").mkdir()
+    Path("src/.hidden/mean.py").write_text(MEAN)
+    files = json.loads(run("src", "--format", "json")[1])["files"]
+    assert [file["path"] for file in files] == ["src/mean.py"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"def f(:\n    return 1\n\ndef g():\n    return 2\n", "has syntax errors"),
+        (b"\xff\xfe\x00bad", "not reviewed"),
+        (b"a = 1\x00", "not reviewed"),
+    ],
+)
+def test_partial_results_say_so(run: Run, content: bytes, said: str) -> None:
+    """Other files are reviewed all the same."""
+    Path("bad.py").write_bytes(content)
+    Path("mean.py").write_text(MEAN)
+    status, out, _ = run("bad.py", "mean.py")
+    assert said in out
+    assert "mean.py:4:5" in out
+    assert status == 3
+
+
+def test_secrets_are_left_alone(run: Run) -> None:
+    Path(".env").write_text("KEY=1\n")
+    status, out, told = run(".env")
+    assert (status, out) == (0, "")
+    assert "left alone" in told
+
+
+def test_nothing_named(run: Run) -> None:
+    assert "say which files" in run()[2]
+    assert "no such file" in run("nowhere.py")[2]
+
+
+def test_what_cannot_be_read_is_a_failure(run: Run) -> None:
+    Path("bad.py").write_bytes(b"a = 1\x00")
+    assert run("bad.py")[0] == 1
