@@ -35,7 +35,7 @@ def add_parser(
         help="review files, or what has changed in them",
         description="Review functions with an instruct model. Each finding quotes code that is "
         f"there. Exit status: {CLEAN} when nothing of the --fail-on severity was found, {FOUND} "
-        f"when something was, 1 when a review failed.",
+        f"when something was, {FAILED} when something could not be reviewed.",
     )
     parser.add_argument("paths", metavar="PATH", nargs="*", help="files or folders")
     parser.add_argument(

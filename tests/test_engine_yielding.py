@@ -1,0 +1,91 @@
+"""A review's engine pauses while somebody types at another one."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from fimls.cancel import Cancel
+from fimls.engine.base import Priority, Request
+from fimls.engine.scripted import ScriptedEngine
+from fimls.engine.yielding import Gate, YieldingEngine
+from fimls.fim import Prompt, Segment, SegmentKind
+
+ANSWER = "one two three four five six seven eight"
+
+
+def asking(engine: YieldingEngine | ScriptedEngine) -> Request:
+    vocabulary = engine.vocabulary
+    assert vocabulary is not None
+    segment = Segment(SegmentKind.SOURCE, "count", tuple(vocabulary.tokenize("count")))
+    return Request(Prompt((segment,)), 100, priority=Priority.REVIEW)
+
+
+class Reading(threading.Thread):
+    """Takes pieces as they come, as a review does."""
+
+    def __init__(self, engine: YieldingEngine, cancel: Cancel) -> None:
+        super().__init__(daemon=True)
+        self.pieces: list[str] = []
+        self._stream = engine.stream(asking(engine), cancel)
+        self.start()
+
+    def run(self) -> None:
+        for piece in self._stream:
+            self.pieces.append(piece.text)
+
+    def is_growing(self) -> bool:
+        before = len(self.pieces)
+        time.sleep(0.15)
+        return len(self.pieces) > before
+
+
+def test_no_token_while_the_gate_is_shut_and_all_of_them_in_the_end() -> None:
+    gate = Gate()
+    reading = Reading(YieldingEngine(ScriptedEngine(ANSWER, delay_ms=20), gate), Cancel())
+    assert reading.is_growing()
+    gate.hold()
+    time.sleep(0.05)  # the token that was under way
+    assert not reading.is_growing()
+    gate.free()
+    reading.join(5)
+    assert "".join(reading.pieces) == ANSWER
+
+
+def test_a_prompt_that_is_being_evaluated_is_interrupted() -> None:
+    """The first token of this one takes a while; meanwhile somebody types."""
+    gate = Gate()
+    inner = ScriptedEngine(ANSWER, delay_ms=400)
+    reading = Reading(YieldingEngine(inner, gate), Cancel())
+    time.sleep(0.1)
+    gate.hold()
+    time.sleep(0.1)
+    assert len(inner.requests) == 2  # taken back at once, and asked again
+    time.sleep(0.5)
+    assert reading.pieces == []
+    gate.free()
+    time.sleep(0.6)
+    assert reading.pieces[:1] == ["one"]
+
+
+def test_a_review_can_be_cancelled_while_it_waits() -> None:
+    gate, cancel = Gate(), Cancel()
+    gate.hold()
+    reading = Reading(YieldingEngine(ScriptedEngine(ANSWER), gate), cancel)
+    time.sleep(0.05)
+    cancel.set()
+    reading.join(2)
+    assert not reading.is_alive()
+    assert reading.pieces == []
+
+
+def test_two_completions_hold_it_until_both_are_done() -> None:
+    gate = Gate()
+    gate.hold()
+    gate.hold()
+    reading = Reading(YieldingEngine(ScriptedEngine(ANSWER), gate), Cancel())
+    gate.free()
+    assert not reading.is_growing()
+    gate.free()
+    reading.join(5)
+    assert "".join(reading.pieces) == ANSWER
