@@ -40,6 +40,7 @@ class Statement:
     lines: tuple[int, int] | None
     reason: str = ""  # why it was rejected, if it was
     confidence: float | None = None
+    replacement: str | None = None
 
     def is_in(self, mode: str, min_confidence: float) -> bool:
         if mode == RAW:
@@ -93,14 +94,21 @@ def _review(pair: Pair, reviewer: Reviewer, *, is_seeded: bool) -> Record:
 def _statements(seen: ScopeReview, code: str) -> Iterator[Statement]:
     for one in seen.findings:
         lines = _lines(code, one.start, one.end)
-        yield Statement(one.quote, one.message, lines, "", one.confidence)
+        yield Statement(one.quote, one.message, lines, "", one.confidence, one.replacement)
     for dropped in seen.rejected:
         if dropped.reason is Reason.BREAKS:
             continue  # the finding itself is shown
         claim = dropped.claim
         place = locate(claim.quote, code)
         lines_ = None if place is None else _lines(code, *place)
-        yield Statement(claim.quote, claim.message, lines_, dropped.reason, dropped.confidence)
+        yield Statement(
+            claim.quote,
+            claim.message,
+            lines_,
+            dropped.reason,
+            dropped.confidence,
+            claim.replacement,
+        )
 
 
 def _lines(code: str, start: int, end: int) -> tuple[int, int]:

@@ -135,7 +135,7 @@ def _placed(text: str, source: Source, scope: Scope) -> Edit:
             indent = header[: len(header) - len(header.lstrip())] + "    "
         one_line = "\n" not in text
         lines = [opens + text + closes] if one_line else [*(opens + text).split("\n"), closes]
-        made = f"{newline}{indent}".join(line for line in lines)
+        made = newline.join([lines[0], *((indent + line).rstrip() for line in lines[1:])])
         return Edit(scope.body, scope.body, f"{made}{newline}{indent}")
     start = scope.start + len(code[scope.start :]) - len(code[scope.start :].lstrip())
     indent = code[code.rfind("\n", 0, start) + 1 : start]

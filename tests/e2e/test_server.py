@@ -287,7 +287,9 @@ async def test_unknown_commands_are_refused(edit: Edit) -> None:
         announced = editor.result.capabilities.execute_command_provider.commands
         # Some editors make these commands of their own: other names are left to them.
         assert sorted(announced) == [
-            "fimls.accepted", "fimls.explain", "fimls.pullModel", "fimls.status",
+            "fimls.accepted", "fimls.cancelReview", "fimls.clearFindings", "fimls.document",
+            "fimls.dropped", "fimls.explain", "fimls.explainCode", "fimls.fix",
+            "fimls.pullModel", "fimls.review", "fimls.status",
         ]  # fmt: skip
 
 
