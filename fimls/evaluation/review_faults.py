@@ -70,6 +70,7 @@ def _each(pattern: str, put: str | Callable[[re.Match[str]], str]) -> Rule:
             start, end = found.span()
             line = code[code.rfind("\n", 0, start) + 1 : start]
             is_code = line.count('"') % 2 == line.count("'") % 2 == line.count("`") % 2 == 0
+            is_code = is_code and code.count('"""', 0, start) % 2 == 0
             if is_code and not _NO_CODE.search(line):
                 yield start, end, put if isinstance(put, str) else put(found)
 

@@ -62,7 +62,7 @@ def ground(claims: tuple[Claim, ...], on: Ground) -> tuple[list[Finding], list[R
         place = locate(claim.quote, scope, near)
         if place is None:
             rejected.append(Rejected(claim, Reason.NOT_FOUND))
-        elif not claim.message:
+        elif not any(map(str.isalpha, claim.message)):
             rejected.append(Rejected(claim, Reason.NOTHING_SAID))
         elif any((one.start, one.end) == place for one in findings):
             rejected.append(Rejected(claim, Reason.REPEATED))

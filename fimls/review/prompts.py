@@ -13,7 +13,7 @@ from fimls.review.findings import Claim
 from fimls.template.chat import Message
 
 # Part of every key: a changed prompt makes old reviews stale.
-VERSION = 1
+VERSION = 2
 
 SYSTEM = "You are a careful code reviewer. You report only real faults that you can point at."
 
@@ -23,8 +23,10 @@ one, swapped arguments, missing return, unhandled error, resource not closed, mu
 wrong variable, injection. Do not report style, naming, comments, types or documentation.
 Answer with a JSON array. Code without faults: []
 Otherwise one object for each fault, "line" copied exactly from the code, like this:
-[{"line": "if n = 0:", "fixed": "if n == 0:", "message": "This assigns to n instead of \
-comparing it.", "category": "bug", "severity": "error"}]"""
+[{"line": "if n = 0:", "fixed": "if n == 0:", "message": "...", "category": "bug", \
+"severity": "error"}]"""
+
+# The example has no message, because small models repeat it about code of any kind.
 
 _SECOND_LOOK = """\
 A reviewer says about the line
