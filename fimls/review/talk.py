@@ -52,6 +52,8 @@ class Talk:
         vocabulary = engine.vocabulary
         self._vocabulary = vocabulary
         self._template = None if vocabulary is None else ChatTemplate(vocabulary)
+        # Asked for once: the weights may be unloaded when it is needed, and would be loaded.
+        self._name = "" if vocabulary is None else vocabulary.info.name
         if vocabulary is None and not hasattr(engine, "chat"):
             raise ModelRefused(
                 "this engine cannot hold a conversation; choose another with review.engine"
@@ -60,7 +62,7 @@ class Talk:
     @property
     def name(self) -> str:
         """Of the model, as far as the engine tells."""
-        return "" if self._vocabulary is None else self._vocabulary.info.name
+        return self._name
 
     @property
     def n_ctx(self) -> int:
@@ -87,9 +89,9 @@ class Talk:
         heard: Callable[[str], None] | None = None,
     ) -> Said:
         """The whole answer. ``heard`` is told each piece as it comes. Raises ``FimlsError``."""
-        request = Request(
-            self._prompt(messages), n_predict, Sampling(grammar=grammar), Priority.REVIEW
-        )
+        # Servers refuse a grammar and a schema together.
+        sampling = Sampling(grammar=grammar) if self.weighs else Sampling()
+        request = Request(self._prompt(messages), n_predict, sampling, Priority.REVIEW)
         stream = self._stream(messages, request, cancel, schema)
         pieces: list[str] = []
         try:
@@ -129,8 +131,7 @@ class Talk:
         request = Request(
             self._prompt(messages), 1, Sampling(logit_bias=bias), Priority.REVIEW, logprobs=True
         )
-        schema = None if self._vocabulary is not None else {"type": "string", "enum": list(words)}
-        stream = self._stream(messages, request, cancel, schema)
+        stream = self._stream(messages, request, cancel, None)
         try:
             piece = next(iter(stream), None)
         finally:

@@ -161,6 +161,8 @@ class Chat:
 
     def body(self, request: Request) -> dict[str, Any]:
         body = {**_common(self._settings, request), "messages": list(self._messages)}
+        if request.logprobs:
+            body["logprobs"] = True
         if self._schema is not None:
             # OpenAI's structured outputs; vLLM, SGLang, llama-server, LM Studio and Ollama know it.
             named = {"name": "answer", "schema": self._schema, "strict": True}
