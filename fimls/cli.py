@@ -21,7 +21,17 @@ from fimls.config import Source, command_line, environment, find_project, gather
 from fimls.errors import ConfigError, FimlsError
 
 # In the order of --help.
-COMMANDS = ("complete", "review", "serve", "models", "templates", "doctor", "eval", "bench", "config")
+COMMANDS = (
+    "complete",
+    "review",
+    "serve",
+    "models",
+    "templates",
+    "doctor",
+    "eval",
+    "bench",
+    "config",
+)
 
 OK = 0
 FAILED = 1
