@@ -17,6 +17,7 @@ VERSION = 2
 
 SYSTEM = "You are a careful code reviewer. You report only real faults that you can point at."
 
+# The example has no message, because small models repeat it about code of any kind.
 _REVIEW = """\
 Find the faults in this code that make it behave wrongly: wrong operator or condition, off by \
 one, swapped arguments, missing return, unhandled error, resource not closed, mutable default, \
@@ -26,13 +27,11 @@ Otherwise one object for each fault, "line" copied exactly from the code, like t
 [{"line": "if n = 0:", "fixed": "if n == 0:", "message": "...", "category": "bug", \
 "severity": "error"}]"""
 
-# The example has no message, because small models repeat it about code of any kind.
-
 _SECOND_LOOK = """\
 A reviewer says about the line
 {quote}
 this: {message}
-Is that a real fault, which makes the code behave wrongly? Answer Yes or No."""
+Is that a real fault, which makes the code behave wrongly?"""
 
 _EXPLAIN = """\
 Explain what this code does, for a programmer who sees it for the first time: first its purpose \
@@ -67,7 +66,7 @@ def review(code: str) -> list[Message]:
 
 def second_look(code: str, claim: Claim) -> list[Message]:
     quote = " ".join(claim.quote.split())
-    return _ask(f"{code}{_SECOND_LOOK.format(quote=quote, message=claim.message)}")
+    return yes_or_no(f"{code}{_SECOND_LOOK.format(quote=quote, message=claim.message)}")
 
 
 def explain(code: str) -> list[Message]:
@@ -80,6 +79,11 @@ def docstring(code: str) -> list[Message]:
 
 def fix(code: str, line: str, message: str) -> list[Message]:
     return _ask(f"{code}{_FIX.format(line=line.strip(), message=' '.join(message.split()))}")
+
+
+def yes_or_no(question: str) -> list[Message]:
+    """Any question, answered by one word."""
+    return _ask(f"{question} Answer Yes or No.")
 
 
 def _ask(content: str) -> list[Message]:

@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.uris import from_fs_path
 
-from fimls import lsp
 from fimls.cancel import Cancel
 from fimls.document import Document, Snapshot
-from fimls.errors import BadRequest
-from fimls.review.suppression import comment
-from fimls.server import review_lsp
+from fimls.errors import BadRequest, FimlsError
+from fimls.server import review_actions, review_lsp
 from fimls.server.desk import BUSY, Work
 from fimls.server.jobs import in_thread
+from fimls.server.review_actions import CLEAR, DOCUMENT, EXPLAIN, FIX, REVIEW
 from fimls.server.session import Session
 
 if TYPE_CHECKING:  # what they import takes longer than initialize may
     from fimls.review.assist import Edit
     from fimls.review.reviewer import Reviewer, Source
 
-logger = logging.getLogger(__name__)
-
-REVIEW, CANCEL, CLEAR, DROPPED = (
-    "fimls.review", "fimls.cancelReview", "fimls.clearFindings", "fimls.dropped",
-)  # fmt: skip
-EXPLAIN, DOCUMENT, FIX = "fimls.explainCode", "fimls.document", "fimls.fix"
-
-# Kinds of their own, so that an editor can ask for them, or for none of them.
-ACTION = "refactor.fimls"
-QUICK_FIX = types.CodeActionKind.QuickFix
-KINDS = [QUICK_FIX, ACTION]
-_MOST_TITLE_CHARS = 60
+CANCEL, DROPPED = "fimls.cancelReview", "fimls.dropped"
 
 
 def register(session: Session) -> None:
     """Make ``session`` review."""
-    options = types.CodeActionOptions(code_action_kinds=list(KINDS), resolve_provider=True)
-    session.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)(code_action)
+    options = types.CodeActionOptions(
+        code_action_kinds=list(review_actions.KINDS), resolve_provider=True
+    )
+    session.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)(review_actions.code_action)
     session.feature(types.CODE_ACTION_RESOLVE)(resolve)
     pulled = types.DiagnosticOptions(
         inter_file_dependencies=False, workspace_diagnostics=False, identifier="fimls"
@@ -58,102 +47,6 @@ def register(session: Session) -> None:
     session.command(FIX)(fix_line)
 
 
-# What is offered. No inference, and no parsing: some editors ask at every cursor movement.
-
-
-def code_action(ls: Session, params: types.CodeActionParams) -> list[types.CodeAction] | None:
-    document = ls.documents.find(params.text_document.uri)
-    if document is None or _why_not(ls, document.snapshot()):
-        return None
-    seen = document.snapshot()
-    start, end = _offsets(document, params.range)
-    actions = [*_quick_fixes(ls, seen, start, end), *_fixes_of_others(ls, seen, params)]
-    # A light bulb at every line would say nothing.
-    if params.context.trigger_kind != types.CodeActionTriggerKind.Automatic:
-        actions += _commands(ls, seen, params.range)
-    only = params.context.only
-    return [action for action in actions if only is None or _is_asked(action.kind, only)]
-
-
-def _quick_fixes(ls: Session, seen: Snapshot, start: int, end: int) -> Iterable[types.CodeAction]:
-    """For our own findings on these lines: all that is needed is known."""
-    start = seen.text.rfind("\n", 0, start) + 1
-    end = _end_of_line(seen.text, end)
-    for one in ls.desk.findings.shown(seen.uri, seen.text):
-        if one.end < start or one.start > end:
-            continue
-        about = [review_lsp.diagnostic(seen, one, ls.desk.encoding, related=False)]
-        finding = one.finding
-        if finding.replacement is not None:
-            yield types.CodeAction(
-                title=f"Replace by: {_short(finding.replacement)}",
-                kind=QUICK_FIX,
-                diagnostics=about,
-                edit=_edit(ls, seen, [(one.start, one.end, finding.replacement)]),
-            )
-        at = _end_of_line(seen.text, one.end)
-        sign = comment(_line_comment(seen), finding.category)
-        yield types.CodeAction(
-            title=f"Ignore this {finding.category} finding with a comment",
-            kind=QUICK_FIX,
-            diagnostics=about,
-            edit=_edit(ls, seen, [(at, at, sign)]),
-        )
-
-
-def _fixes_of_others(
-    ls: Session, seen: Snapshot, params: types.CodeActionParams
-) -> Iterable[types.CodeAction]:
-    for told in params.context.diagnostics:
-        if told.source == review_lsp.SOURCE:
-            continue
-        yield _lazy(
-            ls,
-            f"Fix with fimls: {_short(told.message)}",
-            QUICK_FIX,
-            FIX,
-            {"uri": seen.uri, "range": _plain_range(told.range), "message": told.message},
-            [told],
-        )
-
-
-def _commands(ls: Session, seen: Snapshot, at: types.Range) -> Iterable[types.CodeAction]:
-    here: dict[str, Any] = {"uri": seen.uri, "range": _plain_range(at)}
-    whats = [("Review this function", "function")]
-    if at.start != at.end:
-        whats.append(("Review selection", "selection"))
-    whats += [("Review file", "file"), ("Review changes", "changes")]
-    for title, what in whats:
-        yield _command(title, REVIEW, {**here, "what": what})
-    yield _command("Explain this code", EXPLAIN, here)
-    yield _lazy(ls, "Suggest documentation", ACTION, DOCUMENT, here)
-    if ls.desk.findings.shown(seen.uri, seen.text):
-        yield _command("Clear findings", CLEAR, {"uri": seen.uri})
-
-
-def _command(title: str, name: str, argument: dict[str, Any]) -> types.CodeAction:
-    return types.CodeAction(
-        title=title, kind=ACTION, command=types.Command(title, name, arguments=[argument])
-    )
-
-
-def _lazy(
-    ls: Session,
-    title: str,
-    kind: str,
-    name: str,
-    argument: dict[str, Any],
-    about: list[types.Diagnostic] | None = None,
-) -> types.CodeAction:
-    """An edit that is computed when it is chosen; for editors that do not resolve, a command."""
-    action = types.CodeAction(title=title, kind=kind, diagnostics=about)
-    if _resolves_edits(ls):
-        action.data = {"command": name, "argument": argument}
-    else:
-        action.command = types.Command(title, name, arguments=[argument])
-    return action
-
-
 async def resolve(ls: Session, params: types.CodeAction) -> types.CodeAction:
     data = review_lsp.plain(params.data) or {}
     make = {DOCUMENT: _documentation, FIX: _fix}.get(data.get("command", ""))
@@ -161,7 +54,7 @@ async def resolve(ls: Session, params: types.CodeAction) -> types.CodeAction:
         return params
     try:
         params.edit = await _made(ls, make, data["argument"])
-    except BadRequest as error:
+    except FimlsError as error:
         ls.desk.say(str(error), types.MessageType.Warning)
     return params
 
@@ -233,10 +126,10 @@ async def _review(ls: Session, argument: dict[str, Any]) -> None:
         return
     document = _document(ls, argument)
     seen = document.snapshot()
-    reason = _why_not(ls, seen)
+    reason = review_actions.why_not(ls, seen)
     if reason:
         raise BadRequest(f"this document is left alone: {reason}")
-    focus = _offsets(document, _range(argument))
+    focus = review_actions.offsets(document, _range(argument))
     reviewer = await ls.desk.reviewer(seen.path)
     works = await in_thread(lambda: _works(ls, what, seen, focus, ls.documents.snapshots()))
     if not any(work.scopes for work in works):
@@ -291,7 +184,7 @@ def _changed(ls: Session, seen: Snapshot, opened: dict[str, Snapshot]) -> list[W
         if not is_code(path.name):
             continue
         document = by_path.get(path) or _read(path)
-        if document is None or _why_not(ls, document):
+        if document is None or review_actions.why_not(ls, document):
             continue
         source = Source.of(document)
         works.append(Work(document.uri, source, changed_scopes(document.text, source.outline, old)))
@@ -317,7 +210,7 @@ async def _made(ls: Session, make: Make, argument: dict[str, Any]) -> types.Work
 
     document = _document(ls, argument)
     seen = document.snapshot()
-    place = _offsets(document, _range(argument))
+    place = review_actions.offsets(document, _range(argument))
     if ls.desk.is_busy:
         raise BadRequest(BUSY)
     reviewer = await ls.desk.reviewer(seen.path)
@@ -334,7 +227,7 @@ async def _made(ls: Session, make: Make, argument: dict[str, Any]) -> types.Work
     now = ls.documents.find(seen.uri)
     if now is None or now.version != seen.version:
         raise BadRequest("the document has changed meanwhile; ask again")
-    return _edit(ls, seen, [(edit.start, edit.end, edit.text)])
+    return review_actions.edit(ls, seen, [(edit.start, edit.end, edit.text)])
 
 
 async def _apply(ls: Session, make: Make, argument: dict[str, Any], label: str) -> None:
@@ -376,19 +269,15 @@ async def _explain(ls: Session, argument: dict[str, Any]) -> None:
 
     document = _document(ls, argument)
     seen = document.snapshot()
-    start, end = _offsets(document, _range(argument))
+    start, end = review_actions.offsets(document, _range(argument))
     reviewer = await ls.desk.reviewer(seen.path)
 
     def explanation(cancel: Cancel) -> str:
         source = Source.of(seen, start)
         around = source.outline.at(start, end)
-        first, last = (
-            (start, end)
-            if start != end
-            else (around[0].start, around[-1].end)
-            if (around)
-            else (0, len(seen.text))
-        )
+        if start != end:
+            return assist.explain(reviewer.talk, source, start, end, cancel)
+        first, last = (around[0].start, around[-1].end) if around else (0, len(seen.text))
         return assist.explain(reviewer.talk, source, first, last, cancel)
 
     async with ls.desk.turn("explaining") as (_, cancel):
@@ -438,60 +327,3 @@ def _range(argument: dict[str, Any]) -> types.Range:
 def _position(told: dict[str, int] | None) -> types.Position:
     told = told or {}
     return types.Position(int(told.get("line", 0)), int(told.get("character", 0)))
-
-
-def _plain_range(at: types.Range) -> dict[str, dict[str, int]]:
-    return {
-        "start": {"line": at.start.line, "character": at.start.character},
-        "end": {"line": at.end.line, "character": at.end.character},
-    }
-
-
-def _offsets(document: Document, at: types.Range) -> tuple[int, int]:
-    start = document.offset(lsp.position(at.start))
-    return start, max(start, document.offset(lsp.position(at.end)))
-
-
-def _why_not(ls: Session, seen: Snapshot) -> str:
-    """Why a document may not be shown to a model; completion's own switches are not asked."""
-    config = ls.settings.of(seen.path)
-    asked = replace(config.completion, enabled=True, languages_off=())
-    return ls.exclusion.why_not(seen, replace(config, completion=asked), ls.documents.roots())
-
-
-def _edit(ls: Session, seen: Snapshot, changes: list[tuple[int, int, str]]) -> types.WorkspaceEdit:
-    workspace = ls.client_capabilities.workspace
-    able = workspace is not None and workspace.workspace_edit
-    versioned = bool(able and able.document_changes)
-    return review_lsp.workspace_edit(seen, changes, ls.desk.encoding, versioned=versioned)
-
-
-def _resolves_edits(ls: Session) -> bool:
-    text_document = ls.client_capabilities.text_document
-    able = text_document and text_document.code_action
-    resolves = able and able.data_support and able.resolve_support
-    return bool(resolves and "edit" in resolves.properties)
-
-
-def _is_asked(kind: str | None, only: Iterable[str]) -> bool:
-    kind = getattr(kind, "value", kind) or ""
-    wanted = [str(getattr(one, "value", one)) for one in only]
-    return any(not one or kind == one or kind.startswith(f"{one}.") for one in wanted)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _MOST_TITLE_CHARS else line[: _MOST_TITLE_CHARS - 1] + "…"
-
-
-def _end_of_line(text: str, at: int) -> int:
-    found = text.find("\n", at)
-    found = len(text) if found < 0 else found
-    return found - 1 if text[found - 1 : found] == "\r" else found
-
-
-def _line_comment(seen: Snapshot) -> str:
-    from fimls.scope.languages import language_of, lookup  # noqa: PLC0415 - brings the grammars
-
-    known = lookup(language_of(seen.path, seen.language))
-    return known.line_comments[0] if known.line_comments else known.block_comments[0][0]
