@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sarif_pydantic import Sarif
 
 from fimls import cli
 from fimls.errors import BadRequest
@@ -119,6 +120,7 @@ def test_sarif(run: Run) -> None:
     Path("mean.py").write_text(MEAN)
     _, out, _ = run("mean.py", "--format", "sarif")
     log = json.loads(out)
+    Sarif.model_validate(log)
     assert log["version"] == "2.1.0"
     [one_run] = log["runs"]
     driver = one_run["tool"]["driver"]
