@@ -149,8 +149,7 @@ class Completer:
     ) -> Completion:
         options = self._options
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
-        watcher = scope.watch(cursor.before, cursor.after, cursor.language)
-        draft = _Draft(watcher, t_max_ms)
+        draft = _Draft(cursor, t_max_ms)
         stream = self._engine.stream(
             Request(
                 prompt,
@@ -165,13 +164,13 @@ class Completer:
             stream.close()
         usage = stream.usage
         if cut is None:
-            cut = watcher.finish(_why_it_ended(cancel, usage, timed_out=draft.timed_out))
+            cut = draft.finish(_why_it_ended(cancel, usage, timed_out=draft.timed_out))
         text = draft.text[: cut.at]
         text = postprocess.apply(text, cursor.before, cursor.after, cursor.language)
         return Completion(
             text=text,
             stop_reason=cut.reason,
-            grades=watcher.grades(text) if text else (),
+            grades=draft.watcher.grades(text) if text else (),
             n_prompt=usage.n_prompt,
             n_evaluated=usage.n_evaluated,
             n_generated=usage.n_generated,
@@ -221,12 +220,12 @@ class _Model:
 class _Draft:
     """The text generated so far, and what it cost besides the engine's own work."""
 
-    def __init__(self, watcher: scope.Watcher, t_max_ms: float) -> None:
-        self._watcher = watcher
+    def __init__(self, cursor: Cursor, t_max_ms: float) -> None:
         self._t_max_s = t_max_ms / 1000
         self._started_s = time.perf_counter()
+        self.watcher = scope.watch(cursor.before, cursor.after, cursor.language)
+        self._t_scope_s = time.perf_counter() - self._started_s
         self._pieces: list[str] = []
-        self._t_scope_s = 0.0
         self.timed_out = False
 
     def take(self, stream: Iterable[Piece]) -> Cut | None:
@@ -237,7 +236,7 @@ class _Draft:
             # The budget counts from the first token: a cold prompt is no reason to show nothing.
             deadline_s = min(deadline_s, now_s + self._t_max_s)
             self._pieces.append(piece.text)
-            cut = self._watcher.feed(piece.text)
+            cut = self.watcher.feed(piece.text)
             self._t_scope_s += time.perf_counter() - now_s
             if cut is not None:
                 return cut
@@ -245,6 +244,13 @@ class _Draft:
                 self.timed_out = True
                 return None
         return None
+
+    def finish(self, reason: StopReason) -> Cut:
+        """Where to cut a generation that the watcher did not end."""
+        now_s = time.perf_counter()
+        cut = self.watcher.finish(reason)
+        self._t_scope_s += time.perf_counter() - now_s
+        return cut
 
     @property
     def text(self) -> str:
