@@ -32,6 +32,7 @@ FACTS = {
     "n_discarded",
     "t_first_token_ms",
     "t_total_ms",
+    "t_scope_ms",
     "model",
     "template",
     "language",
