@@ -67,7 +67,8 @@ def property_of(option: Option) -> dict[str, Any]:
         described["minimum"] = option.minimum
     if option.maximum is not None:
         described["maximum"] = option.maximum
-    described["scope"] = "resource" if option.project.value != "no" else "machine-overridable"
+    # What a project may not set in its own file, its .vscode folder may not set either.
+    described["scope"] = "resource" if option.project.value != "no" else "machine"
     unit = f" In {option.unit}." if option.unit else ""
     described["markdownDescription"] = option.doc + unit
     return described
