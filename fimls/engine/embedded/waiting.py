@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# GNU OpenMP's threads spin some 300,000 rounds (18 ms) at each barrier before they sleep. With
-# other work on the machine they then burn the time that the thread they wait for needs: measured
-# on two cores at load 5, a token of the 0.5B takes 1,179 to 2,312 ms so, 145 to 181 ms with 1,000
-# rounds (60 us, still longer than an even barrier takes), 125 to 189 ms without any.
-_ROUNDS = "1000"
+# GNU OpenMP's threads spin some 300,000 rounds at each barrier before they sleep. With other work
+# on the machine they then burn the time that the thread they wait for needs. A token of the 0.5B on
+# two cores, in ms: at load 5, 1,179 to 2,312 with 300,000 rounds and 145 to 181 with 1,000; beside
+# one busy process 141 with 300,000, 151 with 20,000, 111 with 4,000, 93 with 1,000; on an idle
+# machine (medians of three) 41, 47, 43 and 46, and 68 to 124 when they never spin.
+_ROUNDS = "4000"
 
 
 def n_cores() -> int:
