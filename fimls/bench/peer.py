@@ -91,8 +91,10 @@ class Peer:
         found = self._cached(before, after)
         if found is not None:
             t_ms = (time.perf_counter() - started_s) * 1000
-            return Record(session.name, server, kind_of(event), found, t_ms, cached=True,
-                          n_evaluated=0, n_generated=0)  # fmt: skip
+            return Record(
+                session.name, server, kind_of(event), found, t_ms,
+                n_evaluated=0, n_generated=0, cached=True, t_line_ms=t_ms if found else None,
+            )  # fmt: skip
         try:
             answer = self._http.post("/infill", json=_body(before, after)).raise_for_status().json()
         except httpx.HTTPError as error:
