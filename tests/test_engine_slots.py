@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("llama_cpp")
-
 from fimls.engine.embedded.healing import HealingTable
 from fimls.engine.embedded.slots import (
     GRAIN,

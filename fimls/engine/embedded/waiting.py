@@ -8,8 +8,9 @@ from pathlib import Path
 # GNU OpenMP's threads spin some 300,000 rounds at each barrier before they sleep. With other work
 # on the machine they then burn the time that the thread they wait for needs. A token of the 0.5B on
 # two cores, in ms: at load 5, 1,179 to 2,312 with 300,000 rounds and 145 to 181 with 1,000; beside
-# one busy process 141 with 300,000, 151 with 20,000, 111 with 4,000, 93 with 1,000; on an idle
-# machine (medians of three) 41, 47, 43 and 46, and 68 to 124 when they never spin.
+# one busy process (one run each) 141 with 300,000, 151 with 20,000, 111 with 4,000, 93 with 1,000.
+# Otherwise idle, all runs of 40 tokens: 300,000: 40, 43; 20,000: 41, 41, 45, 47, 49; 4,000: 42, 43,
+# 45; 1,000: 46, 46, 46, 74, 75; never spinning: 68, 124. Few runs: the choice is a compromise.
 _ROUNDS = "4000"
 
 
