@@ -3,10 +3,10 @@
 The form of the request and of its cache were read in llama.vim's source; 256 lines before
 the cursor's line, 64 after, and the line up to the cursor as the prompt are in it. The release
 that was read generates up to 256 tokens in 1500 ms; ``n_predict`` 128 and 1000 ms, reported of a
-later one, are taken, which saves the peer work. Further: ``cache_prompt``, no streaming, a lookup of the last ten
-typed characters in its own cache, no automatic request with more than eight characters
-behind the cursor. Its ring of chunks from other places stays empty, which saves the
-peer work.
+later one, are taken, which saves the peer work. Further: ``cache_prompt``, no streaming, a
+lookup of the last ten typed characters in its own cache, no automatic request with more than
+eight characters behind the cursor. Its ring of chunks from other places stays empty, which
+saves it work too.
 """
 
 from __future__ import annotations
