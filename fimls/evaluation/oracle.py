@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from fimls.evaluation.datasets import Hole, Match
-from fimls.evaluation.figures import exact, fits_brackets
+from fimls.evaluation.figures import exact, fits_brackets, over_generation
 from fimls.evaluation.records import Generation
 from fimls.evaluation.sandbox import Sandbox, Verdict
 
@@ -68,6 +68,9 @@ class Judge:
 class Found:
     """The first passing cut in order of trial, ``None`` where there is none.
 
+    Cuts within the scope are tried first: one that runs past it (the suffix said twice, the
+    second time dead) was the only way to pass.
+
     ``is_complete`` is false when trying was given up before the last candidate.
     """
 
@@ -85,11 +88,12 @@ def best_cut(
         if judge.known(signature) is Verdict.PASSED and (kept is None or cut > kept):
             return Found(cut)
 
-    def order(candidate: tuple[str, int]) -> tuple[bool, bool, bool, int]:
+    def order(candidate: tuple[str, int]) -> tuple[bool, bool, bool, bool, int]:
         cut = candidate[1]
         at_line_end = text[cut : cut + 1] in {"", "\n"} or text[cut - 1 : cut] == "\n"
         is_shorter = kept is not None and cut <= kept
-        return is_shorter, not exact(text[:cut], hole.truth), not at_line_end, cut
+        runs_over = bool(over_generation(hole, text[:cut]))
+        return runs_over, is_shorter, not exact(text[:cut], hole.truth), not at_line_end, cut
 
     untried = sorted(candidates, key=order)
     most = MOST_EXECUTIONS.get(hole.language, MOST_BUILDS)

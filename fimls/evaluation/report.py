@@ -44,6 +44,7 @@ def to_json(
         "isolation": dict(isolation),
         "figures": summarise(scores),
         "fimls_to_oracle": share_of_oracle(scores),
+        "fimls_to_oracle_within_scope": share_of_oracle(within_scope(scores)),
         "not_judged": dict(Counter(hole.obstacle for hole in scores if hole.obstacle)),
         "over_generation": _excesses(scores),
         "classes": failing_classes(scores),
@@ -68,6 +69,14 @@ def share_of_oracle(scores: Sequence[HoleScore]) -> dict[str, float | None]:
         n_ours = sum(bool(modes[FIMLS].passed) for modes in both)
         shares[name] = n_ours / n_best if n_best else None
     return shares
+
+
+def within_scope(scores: Sequence[HoleScore]) -> list[HoleScore]:
+    """Without the holes in which only a cut that runs past the scope passes.
+
+    The suffix said twice, the second time dead: no person would want that cut.
+    """
+    return [hole for hole in scores if ORACLE not in hole.modes or not hole.modes[ORACLE].over]
 
 
 def failing_classes(scores: Sequence[HoleScore]) -> dict[str, list[str]]:
@@ -120,10 +129,12 @@ def notes(
     isolation: Mapping[str, str], scores: Sequence[HoleScore], live: Sequence[Live]
 ) -> list[str]:
     """What belongs beside the table: what was compared, kept apart or left out."""
-    lines = []
-    for name, share in share_of_oracle(scores).items():
-        if share is not None:
-            lines.append(f"{name}: fimls passes {share:.0%} of what the oracle does")
+    lines = _against_oracle(scores, "fimls passes {share:.0%} of what the oracle does")
+    kept = within_scope(scores)
+    if len(kept) < len(scores):
+        n_over = len(scores) - len(kept)
+        lines.append(f"oracle: passes in {n_over} holes only by running past the scope")
+        lines += _against_oracle(kept, "fimls passes {share:.0%} without these")
     for reason, n in Counter(hole.obstacle for hole in scores if hole.obstacle).items():
         lines.append(f"not judged: {n} holes, {reason}")
     n_given_up = sum(not hole.is_oracle_complete for hole in scores)
@@ -138,6 +149,14 @@ def notes(
         lines += [f"  differs: {one.key}" for one in live if not one.agrees]
     lines.append("executed with " + "; ".join(f"{what}: {how}" for what, how in isolation.items()))
     return lines
+
+
+def _against_oracle(scores: Sequence[HoleScore], sentence: str) -> list[str]:
+    return [
+        f"{name}: {sentence.format(share=share)}"
+        for name, share in share_of_oracle(scores).items()
+        if share is not None
+    ]
 
 
 def _groups(scores: Sequence[HoleScore]) -> dict[str, list[HoleScore]]:
