@@ -9,7 +9,7 @@ further down tell less: branches resemble each other.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fimls.scope.scan import Kind, Scanner
 from fimls.scope.site import LINES_AHEAD, Ahead, Site
@@ -36,6 +36,7 @@ class Run:
     index: int  # of the line ahead that the first of them equals
     n: int
     telling: int  # how many of them are long enough to be recognised by
+    is_left: bool = False  # they are indented less than the lines ahead, all by as much
 
 
 @dataclass(slots=True)
@@ -45,22 +46,23 @@ class Repetition:
     ahead: tuple[Ahead, ...]
     by_indent: bool
     runs: dict[int, Run] = field(default_factory=dict)  # by the index of their last line
+    _left: dict[tuple[int, int], Run] = field(default_factory=dict)  # also by how far left
 
     def line(self, text: str, indent: int, start: int) -> Run | None:
         """The repetition that this generated line, at ``start``, makes certain."""
         runs: dict[int, Run] = {}
+        left: dict[tuple[int, int], Run] = {}
         for index, line in enumerate(self.ahead):
-            if line.text != text or (self.by_indent and line.indent != indent):
+            if line.text != text:
                 continue
-            telling = not is_common(text)
-            before = self.runs.get(index - 1)
-            runs[index] = (
-                Run(before.start, before.index, before.n + 1, before.telling + telling)
-                if before
-                else Run(start, index, 1, int(telling))
-            )
-        self.runs = runs
-        certain = [run for run in runs.values() if _is_certain(run)]
+            shift = line.indent - indent if self.by_indent else 0
+            if shift == 0:
+                runs[index] = _run(self.runs.get(index - 1), text, start, index)
+            elif shift > 0:
+                run = _run(self._left.get((index - 1, shift)), text, start, index)
+                left[index, shift] = replace(run, is_left=True)
+        self.runs, self._left = runs, left
+        certain = [run for run in (*runs.values(), *left.values()) if _is_certain(run)]
         return min(certain, key=lambda run: run.start, default=None)
 
     def from_next_line(self) -> Run | None:
@@ -77,10 +79,21 @@ class Repetition:
         return self.runs.get(n - 1)
 
 
+def _run(before: Run | None, text: str, start: int, index: int) -> Run:
+    """The run that goes on, or begins, with the line ``text``."""
+    telling = not is_common(text)
+    if before is None:
+        return Run(start, index, 1, int(telling))
+    return Run(before.start, before.index, before.n + 1, before.telling + telling)
+
+
 def _is_certain(run: Run) -> bool:
     # A branch often repeats a line or two of the branch below it (seen in if/elif chains).
     if run.index > 0:
         return False
+    if run.is_left:
+        # What follows would hang deeper than its own repetition: no program goes on so.
+        return run.n > 2 and run.telling > 1
     # Text that begins like what follows may well be its sibling, as in lists and markup.
     return run.n > 1 or (run.telling > 0 and run.start > 0)
 
