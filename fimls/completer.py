@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,15 +19,13 @@ from fimls import postprocess, scope
 from fimls.cache import CompletionCache
 from fimls.cancel import Cancel
 from fimls.config import CompletionOptions
-from fimls.context import Anchor, Budget, place
+from fimls.context import Anchor, Budget, Places, place
 from fimls.document import Snapshot
 from fimls.engine.base import Engine, Request, Sampling, Usage, Vocabulary
 from fimls.errors import EngineUnreachable
 from fimls.fim import Chunk, Completion, Cut, Piece, Prompt, StopReason, Window
 from fimls.template import BoundTemplate
 
-# Anchors are a few kB each; this many documents (or places) can be typed in turn.
-MOST_ANCHORS = 32
 # Without a tokenizer at hand budgets are estimates: code has 3 to 4 characters a token.
 ESTIMATED_CHARS_PER_TOKEN = 3
 
@@ -73,7 +70,7 @@ class Completer:
         self._options = options
         self._choose_template = choose_template
         self._model: _Model | None = None
-        self._anchors: OrderedDict[str, Anchor] = OrderedDict()
+        self._places = Places()
         self._cache = CompletionCache()
         self._lock = threading.Lock()
 
@@ -118,30 +115,21 @@ class Completer:
         return None if completion is None else _in_newlines_of(cursor, completion)
 
     def prompt(self, cursor: Cursor, chunks: tuple[Chunk, ...] = ()) -> Prompt:
-        """The prompt for a cursor, placed at the document's anchor as long as it holds."""
+        """The prompt for a cursor, placed at an anchor of the document as long as one holds."""
         model = self._bound_model()
-        budget = Budget(
-            n_prefix=self._options.n_prefix,
-            n_suffix=self._options.n_suffix,
-            anchor_lines=self._options.anchor_lines,
-        )
         with self._lock:
-            previous = self._anchors.get(cursor.uri)
+            known = self._places.known(cursor.uri)
         # Outside the lock: a remote engine counts over the network.
-        anchor, typed = place(cursor.before, cursor.after, budget, model.count_tokens, previous)
+        budget = self._budget(model)
+        anchor, typed = place(cursor.before, cursor.after, budget, model.count_tokens, known)
         with self._lock:
-            self._anchors[cursor.uri] = anchor
-            self._anchors.move_to_end(cursor.uri)
-            while len(self._anchors) > MOST_ANCHORS:
-                self._anchors.popitem(last=False)
-        name = PurePath(cursor.path).name  # where it lies is the machine's affair, not the model's
-        window = Window(anchor.prefix, typed, _closed(anchor.suffix), name, cursor.language)
-        return model.template.render(window, chunks)
+            self._places.use(cursor.uri, anchor)
+        return _render(model, cursor, anchor, typed, chunks)
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
         with self._lock:
-            self._anchors.pop(uri, None)
+            self._places.forget(uri)
             self._cache.forget(uri)
 
     def _generate(
@@ -182,6 +170,15 @@ class Completer:
             template=prompt.template,
             language=cursor.language,
             prompt=prompt,
+        )
+
+    def _budget(self, model: _Model) -> Budget:
+        options = self._options
+        return Budget(
+            n_prefix=options.n_prefix,
+            n_suffix=options.n_suffix,
+            anchor_lines=options.anchor_lines,
+            suffix_first=model.template.suffix_first,
         )
 
     def _bound_model(self) -> _Model:
@@ -268,6 +265,14 @@ class _Draft:
     @property
     def t_scope_ms(self) -> float:
         return self._t_scope_s * 1000
+
+
+def _render(
+    model: _Model, cursor: Cursor, anchor: Anchor, typed: str, chunks: tuple[Chunk, ...]
+) -> Prompt:
+    name = PurePath(cursor.path).name  # where it lies is the machine's affair, not the model's
+    window = Window(anchor.prefix, typed, _closed(anchor.suffix), name, cursor.language)
+    return model.template.render(window, chunks)
 
 
 def _why_it_ended(cancel: Cancel, usage: Usage, *, timed_out: bool) -> StopReason:

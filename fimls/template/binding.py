@@ -18,6 +18,11 @@ class BoundTemplate(ABC):
     template: Template
     vocabulary: Vocabulary | None
 
+    @property
+    def suffix_first(self) -> bool:
+        """Whether prompts show the suffix before the prefix, so that the prefix is cached last."""
+        return self.template.suffix_first
+
     @abstractmethod
     def render(self, window: Window, chunks: Sequence[Chunk] = (), repository: str = "") -> Prompt:
         """The prompt for ``window``, with ``chunks`` of other files in the order given."""

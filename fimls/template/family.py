@@ -142,6 +142,12 @@ class Template:
         names = [p.name for p in self.forms.file if isinstance(p, Marker | Slot)]
         return " ".join(name for name in names if name != "typed")
 
+    @property
+    def suffix_first(self) -> bool:
+        """Whether the suffix stands before the prefix."""
+        slots = [p.name for p in self.forms.file if isinstance(p, Slot)] if self.forms else []
+        return "suffix" in slots and slots.index("suffix") < slots.index("prefix")
+
 
 def parse(document: Mapping[str, Any], origin: Path) -> Template:
     """Check a TOML document against the format. Raises ``TemplateError``."""

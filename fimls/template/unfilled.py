@@ -14,6 +14,10 @@ class UnfilledTemplate(BoundTemplate):
     def __init__(self) -> None:
         self.vocabulary = None
 
+    @property
+    def suffix_first(self) -> bool:
+        return False
+
     def render(self, window: Window, chunks: Sequence[Chunk] = (), repository: str = "") -> Prompt:  # noqa: ARG002  # the protocol's
         """A prompt without segments; the engine takes its window."""
         return Prompt((), template="the server's own", window=window, chunks=tuple(chunks))
