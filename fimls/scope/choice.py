@@ -179,8 +179,10 @@ class Choice:
         if not bare:
             return 0
         if not self.site.is_between_lines:
-            # White space between the text and the rest of the line is the text's own.
-            return at if self.site.tail.strip() and "\n" not in text[bare:at] else bare
+            # White space before the rest of the line is the text's own, unless that brings some.
+            tail = self.site.tail
+            is_own = bool(tail.strip()) and not tail[0].isspace() and "\n" not in text[bare:at]
+            return at if is_own else bare
         newline = text.find("\n", bare)
         if newline < 0:
             return at

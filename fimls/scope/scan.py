@@ -261,7 +261,8 @@ class Scanner:
         bare = name.strip("</").lower()
         if name.startswith("</"):
             return Mark(Kind.CLOSE, start, found.end(), "<" + bare)
-        if found.group() == "/>" or bare in _VOID:
+        # In code every tag is closed, and <Link> is a component, not HTML's link.
+        if found.group() == "/>" or (bare in _VOID and not self.language.strings):
             return Mark(Kind.LITERAL, start, found.end(), name)
         return Mark(Kind.OPEN, start, found.end(), "<" + bare)
 
