@@ -98,6 +98,10 @@ class Engine(Protocol):
     def n_ctx(self) -> int:
         """Tokens that a prompt and its continuation may have together."""
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """How fast a prompt is evaluated, as measured on this machine; ``None`` while unknown."""
+
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         """Start generating. Raises ``EngineError``; a set ``cancel`` ends it within a token."""
 

@@ -81,6 +81,10 @@ class FallbackEngine:
     def n_ctx(self) -> int:
         return self._active().n_ctx
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        return self._active().prompt_tokens_per_s
+
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         """Ask whoever is there; before the first piece, the local engine can still take over."""
         if self._active() is self._remote:

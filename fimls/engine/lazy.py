@@ -70,6 +70,10 @@ class LazyEngine:
     def n_ctx(self) -> int:
         return self.get().n_ctx
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        return self.get().prompt_tokens_per_s
+
     def load(self) -> None:
         """Begin to load in the background, if that is not under way or done."""
         with self._changed:

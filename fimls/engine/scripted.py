@@ -135,6 +135,11 @@ class ScriptedEngine:
     def n_ctx(self) -> int:
         return self._n_ctx
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """None: nothing is evaluated."""
+        return None
+
     def stream(self, request: Request, cancel: Cancel) -> ScriptedStream:
         if self._closed:
             raise EngineFailed("the scripted engine is closed")

@@ -63,6 +63,10 @@ class YieldingEngine:
     def n_ctx(self) -> int:
         return self._engine.n_ctx
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        return self._engine.prompt_tokens_per_s
+
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         return _YieldingStream(self._engine, self._gate, request, cancel)
 

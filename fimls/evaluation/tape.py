@@ -32,6 +32,11 @@ class Tape:
     def n_ctx(self) -> int:
         return self._engine.n_ctx
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """None: nothing is evaluated, so windows are always whole."""
+        return None
+
     def insert(self, generation: Generation) -> None:
         """What the next stream plays; ``usage`` then tells how much of it was pulled."""
         self._generation = generation

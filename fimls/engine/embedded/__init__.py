@@ -20,16 +20,24 @@ def open_embedded(
     path: Path,
     settings: EmbeddedSettings | None = None,
     progress: Callable[[float], None] | None = None,
+    calibrations: Path | None = None,
 ) -> EmbeddedEngine:
     """Load the GGUF file at ``path``; ``progress`` is called with 0.0 to 1.0 meanwhile.
 
+    ``calibrations`` is the folder of what was measured on this machine: it decides what
+    ``settings`` leave open, and what is missing there is measured while nobody types.
     Raises ``ModelUnusable`` when the file is none, is cut off, or cannot be run,
     and ``OutOfMemory`` when it or its context does not fit.
     """
     settle()
     from fimls.engine.embedded.engine import EmbeddedEngine  # noqa: PLC0415  # 0.3 s
 
-    return EmbeddedEngine(path, settings or EmbeddedSettings(), progress)
+    engine = EmbeddedEngine(path, settings or EmbeddedSettings(), progress)
+    if calibrations is not None:
+        from fimls.engine.embedded.measuring import Calibrator  # noqa: PLC0415
+
+        Calibrator(engine, path, settings or EmbeddedSettings(), calibrations).start()
+    return engine
 
 
 def open_vocabulary(path: Path) -> LlamaVocabulary:

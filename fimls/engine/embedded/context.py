@@ -105,6 +105,10 @@ class Context:
             raise EngineFailed("llama.cpp returned no logits")
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
 
+    def use_threads(self, n_threads: int, n_threads_batch: int) -> None:
+        """For single tokens, and for batches, from the next evaluation on."""
+        c.llama_set_n_threads(self.handle, n_threads, n_threads_batch)
+
     def close(self) -> None:
         handle, self.handle = self.handle, None
         if handle:

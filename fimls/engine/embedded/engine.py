@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Request
+from fimls.engine.embedded.calibration import Calibration
 from fimls.engine.embedded.context import Context
 from fimls.engine.embedded.model import Model, ProgressCallback
 from fimls.engine.embedded.runner import Runner
@@ -22,7 +26,8 @@ class EmbeddedEngine:
     """A loaded model and its warm sequences; implements ``fimls.engine.base.Engine``.
 
     Streams compute in the thread that iterates them, one micro-batch or token
-    per turn. ``settings`` are those in force.
+    per turn. ``settings`` are those in force; ``calibration`` is what is known
+    of their speed.
     """
 
     def __init__(
@@ -39,6 +44,12 @@ class EmbeddedEngine:
             raise
         self._n_ctx = context.n_ctx
         self._runner = Runner(context)
+        self.calibration: Calibration | None = None
+        self.closing = Cancel()
+        self._asked = threading.Lock()  # guards what follows
+        self._asked_at_s = time.monotonic()
+        self._streams: weakref.WeakSet[EmbeddedStream] = weakref.WeakSet()
+        self._idle_work: Cancel | None = None
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -47,6 +58,11 @@ class EmbeddedEngine:
     @property
     def n_ctx(self) -> int:
         return self._n_ctx
+
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """As calibrated for this model and machine; ``None`` before that."""
+        return None if self.calibration is None else self.calibration.prompt_tokens_per_s
 
     def stream(self, request: Request, cancel: Cancel) -> EmbeddedStream:
         """Start generating; nothing is computed before the first piece is asked for.
@@ -69,8 +85,39 @@ class EmbeddedEngine:
         sampler = Sampler(self._model.vocab, request.sampling)
         # The last token that fits is the last that is generated.
         request = replace(request, n_predict=min(request.n_predict, room))
-        return EmbeddedStream(self._runner, self._vocabulary, sampler, request, cancel)
+        stream = EmbeddedStream(self._runner, self._vocabulary, sampler, request, cancel)
+        self._note(stream, cancel)
+        return stream
+
+    def use_threads(self, n_threads: int, n_threads_batch: int) -> None:
+        """Compute with so many from the next turn on; texts do not depend on it."""
+        self._runner.alter(lambda context: context.use_threads(n_threads, n_threads_batch))
+        self.settings = replace(self.settings, n_threads=n_threads, n_threads_batch=n_threads_batch)
+
+    def idle_work(self, quiet_s: float) -> Cancel | None:
+        """The right to stream while nobody else does, taken back as soon as somebody asks.
+
+        ``None`` while others stream, or began to less than ``quiet_s`` ago.
+        """
+        with self._asked:
+            is_quiet = time.monotonic() - self._asked_at_s >= quiet_s
+            if not is_quiet or not all(stream.is_over for stream in self._streams):
+                return None
+            self._idle_work = Cancel()
+            return self._idle_work
+
+    def _note(self, stream: EmbeddedStream, cancel: Cancel) -> None:
+        """Somebody asks: who works only while nobody does has to stop."""
+        with self._asked:
+            if cancel is self._idle_work:
+                return
+            self._streams.add(stream)
+            self._asked_at_s = time.monotonic()
+            work, self._idle_work = self._idle_work, None
+        if work is not None:
+            work.set()
 
     def close(self) -> None:
+        self.closing.set()
         self._runner.close()
         self._model.close()

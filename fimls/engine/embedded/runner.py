@@ -76,6 +76,12 @@ class Runner:
             if slot.owner == number:
                 slot.owner = 0
 
+    def alter(self, change: Callable[[Context], None]) -> None:
+        """Change the context between two turns, before all who wait."""
+        with self._turns.turn(-1, lambda: False, lambda: None):
+            self.check_open()
+            change(self._context)
+
     def check_open(self) -> None:
         if self._closed:
             raise EngineFailed("the engine is closed; start it again to complete more")

@@ -65,6 +65,11 @@ class EmbeddedStream:
         self._interrupt()
         self._runner.release(self._job.number)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will be computed for it any more."""
+        return self._is_gone()
+
     def _is_gone(self) -> bool:
         return self._ended or self._cancel.is_set()
 

@@ -48,6 +48,11 @@ class HttpEngine:
         return int(told.get("n_ctx") or DEFAULT_N_CTX)
 
     @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """Unknown: it is another machine's affair."""
+        return None
+
+    @property
     def is_estimating(self) -> bool:
         """Whether budgets are guessed from characters, because the server has no tokenizer."""
         return self._vocabulary is None

@@ -62,6 +62,9 @@ class AttachedEngine:
         self._idle.append(first)
         self.host_pid: int = facts["pid"]
         self._n_ctx: int = facts["n_ctx"]
+        # A host that was started by an older version may still run: it tells no speed.
+        self._tells_speed = "prompt_tokens_per_s" in facts
+        self._prompt_tokens_per_s: float | None = facts.get("prompt_tokens_per_s")
         told = facts["vocabulary"]
         self._vocabulary = None if told is None else AttachedVocabulary(self, told)
 
@@ -72,6 +75,13 @@ class AttachedEngine:
     @property
     def n_ctx(self) -> int:
         return self._n_ctx
+
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """Asked for until the host knows; it measures while nobody types."""
+        if self._prompt_tokens_per_s is None and self._tells_speed:
+            self._prompt_tokens_per_s = self.ask({"op": "speed"})["prompt_tokens_per_s"]
+        return self._prompt_tokens_per_s
 
     def stream(self, request: Request, cancel: Cancel) -> AttachedStream:
         return AttachedStream(self, request, cancel)

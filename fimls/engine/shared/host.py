@@ -158,7 +158,9 @@ class _Connection:
     def _serve(self) -> None:
         try:
             engine = self._host.wait_for_engine(self._tell_progress)
-            self._send({"ready": {"pid": os.getpid(), **_facts(engine)}})
+            speed = engine.prompt_tokens_per_s
+            ready = {"pid": os.getpid(), "prompt_tokens_per_s": speed, **_facts(engine)}
+            self._send({"ready": ready})
         except OSError:
             raise
         except BaseException as error:  # noqa: BLE001  # told to the client, whatever it is
@@ -183,6 +185,8 @@ class _Connection:
             if op == "stream":
                 self._stream = engine.stream(wire.to_request(order["request"]), order["cancel"])
             return {}
+        if op == "speed":
+            return {"prompt_tokens_per_s": engine.prompt_tokens_per_s}
         if op == "ask" and order["method"] in QUESTIONS and engine.vocabulary is not None:
             return {"value": getattr(engine.vocabulary, order["method"])(*order["arguments"])}
         raise ValueError(f"unknown order {op}")
