@@ -169,6 +169,9 @@ def test_grades() -> None:
         ("x", "shellscript", "bash"),
         ("x.cs", "csharp", "csharp"),
         ("x.unknown", "Haskell", "haskell"),
+        ("x.ipynb", "", "json"),
+        ("x.ipynb", "python", "python"),
+        ("x.ipynb", "julia", "julia"),
         ("", "", ""),
     ],
 )

@@ -224,7 +224,7 @@ LANGUAGES: tuple[Language, ...] = (
         container=r"@(media|supports|layer|container|keyframes)\b",
         goes_on=(),
     ),
-    Language("json", (".json", ".jsonc", ".ipynb"), ("jsonc",), strings=('"',), goes_on=()),
+    Language("json", (".json", ".jsonc"), ("jsonc", "ipynb"), strings=('"',), goes_on=()),
     Language(
         "yaml",
         (".yaml", ".yml"),
@@ -271,6 +271,8 @@ GENERIC_INDENTED = Language(
 
 _BY_ID = {key: language for language in LANGUAGES for key in (language.name, *language.ids)}
 _BY_EXTENSION = {extension: language for language in LANGUAGES for extension in language.extensions}
+# A notebook is JSON as a file; its cells are in the languages that their ids name.
+_BY_EXTENSION_ALONE = {".ipynb": _BY_ID["json"]}
 # Files that are told by their whole name.
 _BY_FILE = {"makefile": GENERIC_INDENTED, "dockerfile": GENERIC_INDENTED, ".bashrc": _BY_ID["bash"]}
 
@@ -288,6 +290,8 @@ def language_of(path: str, language_id: str = "") -> str:
     # Some clients call every dialect by one id: .tsx opened as "typescript".
     if by_id and by_name and by_name.name == "tsx" and by_id.name == "typescript":
         return by_name.name
+    if not language_id:
+        by_name = by_name or _BY_EXTENSION_ALONE.get(PurePath(name).suffix)
     known = by_id or by_name
     return known.name if known and known.name else language_id.lower()
 
