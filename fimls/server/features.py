@@ -53,6 +53,7 @@ def register(session: Session) -> None:
     review.register(session)
     command(lsp.ACCEPTED)(accepted)
     command("fimls.explain")(explain)
+    command("fimls.metrics")(metrics)
     command("fimls.status")(status)
     command("fimls.pullModel")(pull)
 
@@ -152,7 +153,9 @@ async def inline_completion(
     )
     invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     found = await _complete(ls, asked, invoked=invoked)
-    return None if found is None or asked is None else lsp.inline_items(asked, found, ls.n_offered)
+    if found is None or asked is None:
+        return None
+    return lsp.inline_items(asked, found, ls.metrics.n_offered)
 
 
 @quietly
@@ -163,7 +166,9 @@ async def completion(ls: Session, params: types.CompletionParams) -> types.Compl
     document = ls.documents.find(uri)
     if found is None or asked is None or document is None:
         return None
-    return lsp.menu_items(document, asked, found, ls.n_offered, markdown=_takes_markdown(ls))
+    return lsp.menu_items(
+        document, asked, found, ls.metrics.n_offered, markdown=_takes_markdown(ls)
+    )
 
 
 async def _complete(ls: Session, asked: lsp.Place | None, *, invoked: bool) -> Completion | None:
@@ -172,13 +177,19 @@ async def _complete(ls: Session, asked: lsp.Place | None, *, invoked: bool) -> C
 
 async def accepted(ls: Session, *args: Any) -> None:
     """An item was taken: its number, and which grade of it."""
-    ls.n_accepted += 1
+    ls.metrics.accept(*args[1:2])
     logger.info("accepted %s", args)
 
 
 async def explain(ls: Session, *args: Any) -> Any:
     del args
     return ls.explain()
+
+
+async def metrics(ls: Session, *args: Any) -> Any:
+    """What this session's completions cost and how they ended."""
+    del args
+    return ls.metrics.facts()
 
 
 async def status(ls: Session, *args: Any) -> Any:

@@ -20,6 +20,7 @@ from fimls.document import Snapshot
 from fimls.errors import BadRequest, FimlsError, ModelMissing
 from fimls.fim import Completion
 from fimls.lsp import Place
+from fimls.metrics import Metrics
 from fimls.server.backend import Backend, Opened, engine_name
 from fimls.server.desk import Desk
 from fimls.server.documents import NOTEBOOKS, Documents
@@ -41,8 +42,8 @@ DOWNLOAD, NOT_NOW = "Download", "Not now"
 class Session(LanguageServer):
     """The server, its settings, its engine and its running work.
 
-    ``last`` is the last completion that was given, for ``fimls.explain``; ``n_offered`` and
-    ``n_accepted`` count on this machine only and are forgotten at the end.
+    ``last`` is the last completion that was given, for ``fimls.explain``; ``metrics`` count on
+    this machine only and are forgotten at the end.
     """
 
     protocol: Protocol
@@ -61,8 +62,7 @@ class Session(LanguageServer):
         self.shows_status = False
         self.pulls_diagnostics = False
         self.last: tuple[str, Completion] | None = None
-        self.n_offered = 0
-        self.n_accepted = 0
+        self.metrics = Metrics()
         self._n_thinking = 0
         self._told: set[str] = set()
 
@@ -123,11 +123,10 @@ class Session(LanguageServer):
             self._think(-1)
         if completion is not None:
             self.last = (document.uri, completion)
-            logger.debug("%s", _summary(completion))
-        if completion is None or not completion.text:
-            return None
-        self.n_offered += 1
-        return completion
+            self.metrics.add(completion)
+            level = logging.DEBUG if completion.cached else logging.INFO
+            logger.log(level, "%s", _summary(completion))
+        return completion if completion is not None and completion.text else None
 
     def _may_see(self, document: Snapshot, config: Config) -> bool:
         """Whether a document may be shown to a model; why not goes into the status."""
@@ -260,7 +259,8 @@ class Session(LanguageServer):
         facts["stop_reason"] = str(completion.stop_reason)
         facts["prompt"] = "" if completion.prompt is None else completion.prompt.text
         facts["heal"] = "" if prompt is None else prompt["heal"]
-        return {"uri": uri, **facts, "n_offered": self.n_offered, "n_accepted": self.n_accepted}
+        counted = {"n_offered": self.metrics.n_offered, "n_accepted": self.metrics.n_accepted}
+        return {"uri": uri, **facts, **counted, "session": str(self.metrics)}
 
 
 def _summary(completion: Completion) -> str:
@@ -268,6 +268,7 @@ def _summary(completion: Completion) -> str:
     return (
         f"{len(completion.text)} characters, stopped by {completion.stop_reason}"
         f"{' (cached)' if completion.cached else ''}: {completion.n_evaluated} of "
-        f"{completion.n_prompt} prompt tokens evaluated, {completion.n_generated} generated, "
-        f"first token {completion.t_first_token_ms:.0f} ms, in all {completion.t_total_ms:.0f} ms"
+        f"{completion.n_prompt} prompt tokens evaluated, {completion.n_generated} generated "
+        f"({completion.n_discarded} not shown), first token {completion.t_first_token_ms:.0f} ms, "
+        f"in all {completion.t_total_ms:.0f} ms, {completion.t_scope_ms:.1f} ms in the watcher"
     )

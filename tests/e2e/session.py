@@ -123,7 +123,7 @@ class Editor:
 
     async def explain(self) -> dict[str, Any] | None:
         told = await self.execute("fimls.explain")
-        return told if told is None else _plain(told)
+        return told if told is None else plain(told)
 
     async def status_is(self, state: str) -> None:
         await self.eventually(lambda: self.statuses and self.statuses[-1]["state"] == state)
@@ -158,11 +158,11 @@ class Editor:
             await asyncio.sleep(0.01)
 
 
-def _plain(found: Any) -> Any:
+def plain(found: Any) -> Any:
     """pygls makes named tuples of objects that it does not know."""
     if hasattr(found, "_asdict"):
-        return {key: _plain(value) for key, value in found._asdict().items()}
-    return [_plain(item) for item in found] if isinstance(found, list) else found
+        return {key: plain(value) for key, value in found._asdict().items()}
+    return [plain(item) for item in found] if isinstance(found, list) else found
 
 
 def captured(name: str, settings: dict[str, Any] | None, root: Path) -> types.InitializeParams:

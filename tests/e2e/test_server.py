@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams, JsonRpcRequestCancelled
-from session import CLIENT_NAMES, scripted
+from session import CLIENT_NAMES, plain, scripted
 
 Edit = Callable[..., Any]
 
@@ -202,6 +202,27 @@ async def test_acceptance_is_counted_here_only(edit: Edit) -> None:
         assert (explained["n_offered"], explained["n_accepted"]) == (1, 1)
 
 
+async def test_what_a_session_cost(edit: Edit, capfd: pytest.CaptureFixture[str]) -> None:
+    """The reason, the tokens and the times of every answer: asked for, and in the log."""
+    secret = "return the_secret_of_this_code\n\n\nprint()\n"
+    async with edit(scripted(secret)) as editor:
+        uri = editor.open("def f():\n    ")
+        [item] = await editor.ghost(uri, 1, 4)
+        await editor.ghost(uri, 1, 4)  # from memory
+        await editor.execute(item.command.command, *item.command.arguments)
+        told = plain(await editor.execute("fimls.metrics"))
+        assert (told["n_answers"], told["n_cached"]) == (2, 1)
+        assert (told["n_offered"], told["n_accepted"]) == (2, 1)
+        assert told["stops"] == {"scope": 1}
+        assert told["n_generated"] > told["n_discarded"] > 0
+        assert told["t_total_ms"]["median"] >= told["t_scope_ms"]["median"] > 0
+        assert "stopped by scope 1" in (await editor.explain())["session"]
+    log = capfd.readouterr().err
+    [line] = [line for line in log.splitlines() if "stopped by" in line]
+    assert all(fact in line for fact in ("scope", "not shown", "first token", "in the watcher"))
+    assert "the_secret" not in log
+
+
 async def test_explain_shows_the_prompt(edit: Edit) -> None:
     """The last completion's prompt with its markers, why it stopped, and what it cost."""
     async with edit(scripted(RETURN)) as editor:
@@ -289,7 +310,7 @@ async def test_unknown_commands_are_refused(edit: Edit) -> None:
         assert sorted(announced) == [
             "fimls.accepted", "fimls.cancelReview", "fimls.clearFindings", "fimls.document",
             "fimls.dropped", "fimls.explain", "fimls.explainCode", "fimls.fix",
-            "fimls.pullModel", "fimls.review", "fimls.status",
+            "fimls.metrics", "fimls.pullModel", "fimls.review", "fimls.status",
         ]  # fmt: skip
 
 

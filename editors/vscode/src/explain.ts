@@ -11,7 +11,7 @@ export interface Explained {
 const FACTS = [
   "stop_reason", "cached", "model", "template", "language", "n_prompt", "n_evaluated",
   "n_generated", "n_discarded", "t_first_token_ms", "t_total_ms", "t_scope_ms",
-  "n_offered", "n_accepted",
+  "session",
 ];
 
 /** The last completion: its text, why it stopped, what it cost, the whole prompt. */

@@ -108,7 +108,7 @@ end
 -- In the order of reading; the server may tell more.
 local FACTS = { 'stop_reason', 'cached', 'model', 'template', 'language', 'n_prompt',
   'n_evaluated', 'n_generated', 'n_discarded', 't_first_token_ms', 't_total_ms', 't_scope_ms',
-  'n_offered', 'n_accepted' }
+  'session' }
 
 --- The last completion as Markdown: its text, why it stopped, what it cost, the whole prompt.
 ---@return string[]
