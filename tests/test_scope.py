@@ -32,6 +32,7 @@ LANGUAGES = [
     "swift",
     "scala",
     "lua",
+    "julia",
     "bash",
     "html",
     "css",

@@ -37,6 +37,7 @@ WHEELS: dict[str, tuple[str, str]] = {
     "swift": ("tree_sitter_swift", "language"),
     "scala": ("tree_sitter_scala", "language"),
     "lua": ("tree_sitter_lua", "language"),
+    "julia": ("tree_sitter_julia", "language"),
     "bash": ("tree_sitter_bash", "language"),
     "html": ("tree_sitter_html", "language"),
     "css": ("tree_sitter_css", "language"),

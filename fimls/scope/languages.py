@@ -191,6 +191,20 @@ LANGUAGES: tuple[Language, ...] = (
         goes_on=("else", "elseif"),
     ),
     Language(
+        "julia",
+        (".jl",),
+        line_comments=("#",),
+        block_comments=(("#=", "=#"),),
+        strings=('"',),
+        long_strings=(('"""', '"""'),),
+        chars=True,  # and ' after a value transposes it
+        indented=True,
+        ends=("end",),
+        definition=r"(@\w+\s+)*(function|macro|(mutable\s+)?struct|module|abstract\s+type)\b",
+        container=r"module\b",
+        goes_on=("else", "elseif", "catch", "finally"),
+    ),
+    Language(
         "bash",
         (".sh", ".bash", ".zsh", ".bats", ".ksh"),
         ("shellscript", "sh", "zsh", "shell"),

@@ -25,6 +25,7 @@ _FUNCTIONS = frozenset(
         "singleton_method", "generator_function_declaration", "local_function_statement",
         "init_declaration", "deinit_declaration", "secondary_constructor", "operator_declaration",
         "compact_constructor_declaration", "property_accessor", "create_function",
+        "macro_definition",
     }
 )  # fmt: skip
 # Functions that are values: their scope is the statement that names them.
@@ -156,7 +157,14 @@ def _body(node: Node) -> Node | None:
         body = next((c for c in node.children if c.type.endswith(("body", "block"))), None)
     if body is None and node.type == "type_declaration":  # Go: type T struct {...}
         return next((c for c in node.children if c.type == "type_spec"), None)
+    if body is None and (signature := _signature(node)) is not None:
+        return signature.next_named_sibling
     return body
+
+
+def _signature(node: Node) -> Node | None:
+    """Julia: a function is its signature and then its statements."""
+    return next((c for c in node.named_children if c.type == "signature"), None)
 
 
 def _wrapped(node: Node) -> Node:
@@ -220,6 +228,8 @@ def _name(node: Node, text: str) -> str:
             found = found.child_by_field_name("declarator")  # C: pointers and parameters
         if found is not None:
             return text[found.start_byte : found.end_byte].split("(", maxsplit=1)[0].strip()
+    if (signature := _signature(node)) is not None:
+        return text[signature.start_byte : signature.end_byte].split("(", maxsplit=1)[0].strip()
     parent = node.parent
     while parent is not None and parent.type not in {"program", "statement_block"}:
         for field in ("name", "left", "key"):
