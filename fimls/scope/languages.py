@@ -37,6 +37,7 @@ class Language:
     block_comments: tuple[tuple[str, str], ...] = _BLOCK
     strings: tuple[str, ...] = _C_STRINGS
     long_strings: tuple[tuple[str, str], ...] = ()
+    doubled: tuple[str, ...] = ()  # openers of long strings in which a doubled closer is text
     chars: bool = False  # ' begins a one-character literal, or nothing at all
     regexes: bool = False  # /…/ may be a literal
     heredocs: bool = False  # <<END begins a text that ends at a line of END
@@ -132,6 +133,7 @@ LANGUAGES: tuple[Language, ...] = (
         (".cs",),
         ("c#",),
         long_strings=(('"""', '"""'), ('@"', '"')),
+        doubled=('@"',),
         semicolons=True,
         container=r"\b(class|interface|enum|record|struct|namespace)\b",
         labels=True,

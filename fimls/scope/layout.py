@@ -174,6 +174,28 @@ def is_left_of_block(indent: int, head: str, block: Bracket, lines: list[Line], 
     return block.ends_line and indent <= block.indent < deeper and not _STANDS_LEFT.match(head)
 
 
+# What a statement has once at most.
+_LAST_BRANCHES = frozenset({"else", "finally"})
+
+
+def goes_on_above(indent: int, head: str, site: Site, floor: Floor) -> bool:
+    """An ``else`` or ``except`` of the block that the cursor is in, outside definitions."""
+    is_of_block = not floor.member and not floor.in_definition and indent == floor.indent - 1
+    return is_of_block and first_word(head) in site.language.goes_on
+
+
+def is_owed_branch(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
+    """An ``else`` that stands after the cursor already, for the statement around it."""
+    word = first_word(head)
+    return (
+        word in _LAST_BRANCHES
+        and bool(lines and site.ahead)
+        and site.ahead[0].indent == indent
+        and first_word(site.ahead[0].text) == word
+        and all(line.indent > indent or _goes_on(line.text, site.language) for line in lines)
+    )
+
+
 def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
     """An ``end`` that stands after the cursor already, for a block that began before it."""
     word = first_word(head) or head[:1]

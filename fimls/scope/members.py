@@ -43,7 +43,7 @@ def begins_another(
     if first_word(text) in language.ends or text[:1] in language.ends:
         return False
     only_documents = all(is_document(line.text, language) for line in lines)
-    if lines[-1].text[:1] == "@":
+    if lines[-1].text[:1] == "@" or lines[-1].text.endswith(","):
         return False
     if done:
         return True
@@ -70,6 +70,4 @@ def start_of_second(lines: list[Line], language: Language) -> int | None:
 
 
 def _is_prelude(text: str, language: Language) -> bool:
-    return is_document(text, language) or (
-        language.semicolons and not text.endswith((";", "}", ","))
-    )
+    return is_document(text, language) or (language.semicolons and not text.endswith((";", "}")))

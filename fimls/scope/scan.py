@@ -70,9 +70,12 @@ class Opaque:
     start: int
     is_comment: bool
     one_line: bool
+    is_doubled: bool = False  # a doubled closer is text, and a backslash nothing special
 
     @property
     def pattern(self) -> re.Pattern[str]:
+        if self.is_doubled:
+            return re.compile(f"({re.escape(self.closer)}){{1,2}}")
         return _closer_pattern(self.closer, self.one_line, self.is_comment)
 
 
@@ -173,7 +176,7 @@ class Scanner:
     def next_mark(self, *, final: bool = False) -> Mark | None:
         """The next certain mark; ``None``: the rest waits for more text."""
         while self.position < self._until:
-            mark = self._in_opaque() if self.opaque else self._in_code(final=final)
+            mark = self._in_opaque(final=final) if self.opaque else self._in_code(final=final)
             if mark is None or mark.kind is not Kind.LITERAL:
                 return mark
         return None
@@ -182,21 +185,27 @@ class Scanner:
     def _until(self) -> int:
         return len(self.text) if self.end is None else self.end
 
-    def _in_opaque(self) -> Mark | None:
+    def _in_opaque(self, *, final: bool) -> Mark | None:
         opaque = self.opaque
         assert opaque is not None
         start = max(self.position, self._resume)
         for found in opaque.pattern.finditer(self.text, start, self._until):
             if found.group().startswith("\\") and opaque.closer != "\\":
                 continue
+            if opaque.is_doubled and found.group() != opaque.closer:
+                continue
+            if opaque.is_doubled and found.end() == self._until and not final:
+                break  # it may yet be doubled
             self.opaque = None
             self.position = self._resume = found.end()
             if found.group() == "\n":
                 return Mark(Kind.NEWLINE, found.start(), found.end(), "\n")
             return Mark(Kind.CLEAR, found.start(), found.end(), opaque.closer)
-        # A backslash or half a delimiter at the end is looked at again with more text.
+        # Half a delimiter at the end, and backslashes or doubled closers from the first of them
+        # on, are looked at again with more text.
         self._resume = max(start, self._until - len(opaque.closer) - 1)
-        while self._resume > start and self.text[self._resume - 1] == "\\":
+        pairs = opaque.closer if opaque.is_doubled else "\\"
+        while self._resume > start and self.text[self._resume - 1] == pairs:
             self._resume -= 1
         return None
 
@@ -214,7 +223,8 @@ class Scanner:
             return self._tag(name, start, end, final=final)
         if kind == "opaque":
             closer, is_comment, one_line = self._syntax.opaque[name]
-            self.opaque = Opaque(closer, start, is_comment, one_line)
+            is_doubled = name in self.language.doubled
+            self.opaque = Opaque(closer, start, is_comment, one_line, is_doubled)
         elif kind == "heredoc":
             self.opaque = Opaque("\n" + found["word"], start, is_comment=False, one_line=False)
         elif kind == "bracket":

@@ -104,6 +104,7 @@ class Site:
     stack: tuple[Bracket, ...]  # outermost first
     ahead: tuple[Ahead, ...]  # the lines that follow up to the first closer that is owed
     unopened: int  # closers on the rest of the line that close nothing that is open
+    wants_block: bool  # a deeper body follows, and the brace that opens it is missing
     mark: str  # what ends the embedded text that the cursor is in
     top: int  # where the top-level part with the cursor begins, in ``before``
 
@@ -133,7 +134,13 @@ class Site:
     @property
     def is_between_lines(self) -> bool:
         """The cursor is at the start of a line that has text: whole lines go there."""
-        return self.is_fresh and bool(self.tail.strip())
+        return self.is_fresh and bool(self.tail.strip()) and not self.has_rest
+
+    @property
+    def has_rest(self) -> bool:
+        """The cursor's line goes on behind it with what the text has to fit before."""
+        tail = self.tail.strip()
+        return bool(tail) and (not self.is_fresh or not tail.strip(";,"))
 
     @property
     def indent(self) -> int:
@@ -168,6 +175,8 @@ def survey(before: str, after: str, name: str) -> Site:
     tail = after.partition("\n")[0]
     stack, opaque, top = _open_at_end(before, language)
     opaque_owed, closers, ahead = _look_ahead(after, language, opaque)
+    # The start of a longer file is not read, and with it perhaps the headers of blocks.
+    has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
     return Site(
         language=language,
         before=before,
@@ -178,6 +187,7 @@ def survey(before: str, after: str, name: str) -> Site:
         opaque_owed=opaque_owed,
         stack=_owe(stack, closers),
         unopened=_n_unopened(stack, closers),
+        wants_block=has_body and _wants_block(stack, closers),
         mark=mark,
         ahead=ahead,
         top=top,
@@ -345,6 +355,11 @@ def _n_unopened(stack: list[Bracket], closers: list[_Closer]) -> int:
         else:
             del kinds[match:]
     return n
+
+
+def _wants_block(stack: list[Bracket], closers: list[_Closer]) -> bool:
+    braces = sum(closer.name == "}" for closer in closers)
+    return braces > sum(bracket.name == "{" for bracket in stack)
 
 
 def _matching(stack: list[Bracket], index: int, closer: _Closer) -> int | None:

@@ -119,8 +119,8 @@ def overlap(text: str, tail: str) -> int:
     return k
 
 
-def meets_tail(text: str, site: Site, *, certain: bool = False) -> int | None:
-    """Where in the text on the cursor's line the rest of that line begins again.
+def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) -> int | None:
+    """Where in the text, whose last line begins at ``since``, the cursor's line goes on again.
 
     ``certain``: the text ends in a closer that is known to stand in the rest of the line.
     """
@@ -132,7 +132,7 @@ def meets_tail(text: str, site: Site, *, certain: bool = False) -> int | None:
         shared = overlap(bare, tail)
         return len(bare) - shared if shared else None
     cuts = [len(bare) - len(tail)] if bare.endswith(tail) else []
-    found = bare.find(tail)
+    found = bare.find(tail, since)
     if found >= 0 and len(tail) >= 4:
         cuts.append(found)
     shared = overlap(bare, tail)

@@ -52,6 +52,9 @@ class Watcher:
     _block: int | None = None  # indentation of the cursor's statement, which turned out a header
     _begins_anew: bool = False  # the cursor's statement was complete before the cursor
     _member_done: bool = False
+    _body: Mark | None = None  # the brace that the text opened for the body that follows it
+    _reopening: int | None = None  # a brace that is owed, if no ``else`` opens it again at once
+    _has_reopened: bool = False
     _was_blank: bool = False
     _cut: Cut | None = None
 
@@ -105,7 +108,7 @@ class Watcher:
         self._end = self._scanner.end = end
         if self.site.language.prose and not self._in_opaque:
             return self._prose(final=final)
-        cut: Cut | None = None
+        cut = self._on_reopening()
         while cut is None:
             if self._awaits_head and self._scanner.opaque is None:
                 if not self._head_stands(final=final):
@@ -124,12 +127,12 @@ class Watcher:
         if mark.kind is Kind.NEWLINE:
             return self._on_newline(mark)
         if mark.kind is Kind.OPEN:
-            self._depth.append(mark)
-        elif mark.kind is Kind.CLOSE:
+            return self._on_opener(mark)
+        if mark.kind is Kind.CLOSE:
             return self._on_closer(mark)
-        elif mark.kind is Kind.SEMICOLON:
+        if mark.kind is Kind.SEMICOLON:
             return self._on_semicolon(mark)
-        elif mark.kind is Kind.CLEAR and self._in_opaque:
+        if mark.kind is Kind.CLEAR and self._in_opaque:
             self._in_opaque = False
             if self.site.opaque_owed:
                 return self._stop(mark.start, StopReason.SUFFIX, seen=mark.end)
@@ -146,17 +149,48 @@ class Watcher:
 
     # -- brackets
 
+    def _on_opener(self, mark: Mark) -> Cut | None:
+        at, self._reopening = self._reopening, None
+        if at is None or self._depth or mark.name != "{":
+            self._depth.append(mark)
+            if at is not None:
+                self._reopening = at
+            return None
+        line = self._text[at : mark.end]
+        if self.site.after.lstrip().startswith(line):
+            return self._stop(at, StopReason.SUFFIX, seen=at + 1)
+        self._has_reopened = True
+        return None
+
+    def _on_reopening(self) -> Cut | None:
+        """A brace that is owed has come: an ``else`` may follow and open it again."""
+        at = self._reopening
+        if at is None or self._depth:
+            return None
+        rest = self._text[at + 1 : self._end].lstrip(" \t")
+        word = first_word(rest)
+        words = self.site.language.goes_on
+        goes_on = (
+            not rest or word in words or (rest == word and any(w.startswith(word) for w in words))
+        )
+        ends = rest[-1:] in {"\n", ";", "}"}
+        return self._stop(at, StopReason.SUFFIX, seen=at + 1) if ends or not goes_on else None
+
     def _on_closer(self, mark: Mark) -> Cut | None:
         opened = pop(self._depth, mark.name)
+        if opened is not None and opened is self._body:
+            return self._on_end_of_body(mark)
         if opened is not None:
             spans_lines = opened.start < self._line_start
             self._member_done |= mark.name == "}" and not self._depth and spans_lines
             return None
         if mark.name in self.site.language.loose:
             return None
-        open_here = [b for b in self._stack if not b.owed and matches(b.name, mark.name)]
-        if not self._stack or self._stack[-1].owed or not open_here:
+        if not self._stack or self._stack[-1].owed or not self._may_close(mark.name):
             is_owed = bool(self._stack) and self._stack[-1].owed
+            if is_owed and self._may_reopen(mark):
+                self._reopening = mark.start
+                return None
             reason = StopReason.SUFFIX if is_owed else StopReason.SCOPE
             return self._stop(mark.start, reason, seen=mark.end)
         self._depth.clear()
@@ -164,6 +198,24 @@ class Watcher:
         if mark.name == "}" and self._is_closed:
             self._statement_end = mark.end
         return None
+
+    def _may_reopen(self, closer: Mark) -> bool:
+        """Whether the text is a branch of its own: it begins by closing the one above."""
+        is_first = self._has_reopened or not self._text[: closer.start].strip()
+        return is_first and matches(self._stack[-1].name, "}") and closer.name == "}"
+
+    def _on_end_of_body(self, mark: Mark) -> Cut | None:
+        """The text wrote a body of its own for its header, and the body follows it already."""
+        assert self._body is not None
+        header, whole = self._text[: self._body.end], self._text[: mark.end]
+        self._body = None
+        if self._choice.judge.is_no_worse_than(header, whole):
+            return self._stop(len(header), StopReason.SUFFIX)
+        return None
+
+    def _may_close(self, closer: str) -> bool:
+        """Whether a bracket before the cursor is left to the generated text to close."""
+        return any(not b.owed and matches(b.name, closer) for b in self._stack)
 
     @property
     def _is_closed(self) -> bool:
@@ -201,7 +253,8 @@ class Watcher:
 
     def _on_line(self, line: str, end: int) -> Cut | None:
         start = self._line_start
-        cut = None if start else self._on_first_line(line, end)
+        cut = None if start else self._on_first_line(end)
+        cut = cut or self._on_end_before_rest(end)
         if cut is not None:
             return cut
         if not line.strip():
@@ -217,24 +270,17 @@ class Watcher:
             return cut
         return self._on_block_opened() if self._depth else self._on_end_of_statement(line, end)
 
-    def _on_first_line(self, line: str, end: int) -> Cut | None:
+    def _on_first_line(self, end: int) -> Cut | None:
         if self.site.opaque is not None and self.site.opaque.one_line:
             return self._stop(end, StopReason.SCOPE)
-        if self.site.is_fresh or not self.site.tail.strip():
-            return None
-        return self._on_end_of_cursor_line(line, end)
+        return None
 
-    def _add_line(self, line: str, end: int) -> Cut | None:
-        start = self._line_start
-        if self._line_depth or not (self.site.is_fresh or start):
-            return None
-        indent = width(line) if start else width(self.site.head + line)
-        run = self._choice.add(Line(start, indent, line.strip()))
-        return None if run is None else self._stop(run.start, StopReason.SUFFIX, seen=end)
-
-    def _on_end_of_cursor_line(self, line: str, end: int) -> Cut | None:
+    def _on_end_before_rest(self, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
-        met = meets_tail(line, self.site)
+        start = self._line_start
+        if not self.site.has_rest or (start and (self._depth or not self._line_depth)):
+            return None
+        met = meets_tail(self._text[:end], self.site, since=start)
         if met is not None:
             return self._stop(met, StopReason.SUFFIX, seen=end)
         inner = self._stack[-1] if self._stack else None
@@ -243,8 +289,19 @@ class Watcher:
             return None
         return self._stop(end, StopReason.SCOPE)
 
+    def _add_line(self, line: str, end: int) -> Cut | None:
+        start = self._line_start
+        is_in_body = self._body is not None and self._line_depth == 1
+        if (self._line_depth and not is_in_body) or not (self.site.is_fresh or start):
+            return None
+        indent = width(line) if start else width(self.site.head + line)
+        run = self._choice.add(Line(start, indent, line.strip()))
+        return None if run is None else self._stop(run.start, StopReason.SUFFIX, seen=end)
+
     def _on_block_opened(self) -> Cut | None:
         """The line ends inside a bracket: the block of a second member is one too many."""
+        if self.site.wants_block and len(self._depth) == 1 and self._depth[0].name == "{":
+            self._body = self._body or self._depth[0]
         if self._line_depth or self._depth[-1].name != "{" or not self._holds_members():
             return None
         start = members.start_of_second(self._choice.lines, self.site.language)
@@ -311,7 +368,11 @@ class Watcher:
         if self._block is not None and start and indent <= self._block:
             goes_on = first_word(head) in site.language.goes_on
             return None if goes_on else self._stop(start, StopReason.SCOPE)
-        if start and layout.is_owed_end(indent, head, site, self._choice.lines):
+        lines = self._choice.lines
+        if start and (
+            layout.is_owed_end(indent, head, site, lines)
+            or layout.is_owed_branch(indent, head, site, lines)
+        ):
             return self._stop(start, StopReason.SUFFIX)
         return self._on_layout(indent, head)
 
@@ -331,6 +392,8 @@ class Watcher:
         if language.indented and indent < self._floor.indent:
             if layout.closes_header(indent, head, site, self._floor):
                 self._statement_end = self._head_start + len(first_word(head) or head[:1])
+                return None
+            if layout.goes_on_above(indent, head, site, self._floor) or self._may_close(head[0]):
                 return None
             return self._stop(self._line_start, StopReason.SCOPE)
         lines = self._choice.lines
