@@ -19,9 +19,9 @@ from fimls import postprocess, scope
 from fimls.cache import CompletionCache
 from fimls.cancel import Cancel
 from fimls.config import CompletionOptions
-from fimls.context import Anchor, Budget, Places, place
+from fimls.context import Anchor, Budget, Places, cold_budget, place, settle
 from fimls.document import Snapshot
-from fimls.engine.base import Engine, Request, Sampling, Usage, Vocabulary
+from fimls.engine.base import Engine, Priority, Request, Sampling, Usage, Vocabulary
 from fimls.errors import EngineUnreachable
 from fimls.fim import Chunk, Completion, Cut, Piece, Prompt, StopReason, Window
 from fimls.template import BoundTemplate
@@ -71,6 +71,7 @@ class Completer:
         self._choose_template = choose_template
         self._model: _Model | None = None
         self._places = Places()
+        self._n_cold: int | None = None
         self._cache = CompletionCache()
         self._lock = threading.Lock()
 
@@ -126,6 +127,38 @@ class Completer:
             self._places.use(cursor.uri, anchor)
         return _render(model, cursor, anchor, typed, chunks)
 
+    def prepare(
+        self,
+        document: Snapshot,
+        offset: int,
+        cancel: Cancel,
+        chunks: tuple[Chunk, ...] = (),
+    ) -> None:
+        """Make ready for the next request at a place, while nobody types: see ``settle``.
+
+        Blocks for seconds, at the lowest priority. What was evaluated before ``cancel`` stays
+        warm, and the place keeps its anchor until the better one is whole. Raises ``FimlsError``.
+        """
+        if self._engine.prompt_tokens_per_s is None:
+            return  # another machine's time is not ours to spend
+        cursor, model = Cursor.at(document, offset), self._bound_model()
+        with self._lock:
+            known = self._places.known(cursor.uri)
+        budget = self._budget(model)
+        found = settle(cursor.before, cursor.after, budget, model.count_tokens, known)
+        if found is None:
+            return
+        anchor, typed = found
+        prompt = _render(model, cursor, anchor, typed, chunks)
+        stream = self._engine.stream(Request(prompt, 1, priority=Priority.IDLE), cancel)
+        try:
+            is_ready = next(stream, None) is not None or stream.usage.ended
+        finally:
+            stream.close()
+        if is_ready:
+            with self._lock:
+                self._places.use(cursor.uri, anchor)
+
     def forget(self, uri: str) -> None:
         """The document was closed."""
         with self._lock:
@@ -174,12 +207,19 @@ class Completer:
 
     def _budget(self, model: _Model) -> Budget:
         options = self._options
-        return Budget(
+        budget = Budget(
             n_prefix=options.n_prefix,
             n_suffix=options.n_suffix,
             anchor_lines=options.anchor_lines,
             suffix_first=model.template.suffix_first,
         )
+        speed = self._engine.prompt_tokens_per_s if options.t_max_cold_ms else None
+        if speed is None:
+            return budget
+        n_affordable = speed * options.t_max_cold_ms / 1000
+        n_whole = options.n_prefix + options.n_suffix
+        self._n_cold = cold_budget(n_affordable, n_whole, self._n_cold)
+        return replace(budget, n_cold=self._n_cold)
 
     def _bound_model(self) -> _Model:
         """What depends on the vocabulary; an engine may be replaced while nobody types."""

@@ -85,6 +85,16 @@ class CompletionOptions:
         20_000, "Time for a completion asked for by hand.",
         unit="ms", minimum=50, maximum=600_000, project=Project.SET,
     )  # fmt: skip
+    t_max_cold_ms: int = option(
+        1000, "Time to evaluate the text around a place that is new to the model: the window is "
+        "made small enough, and grows while nobody types; 0: always the whole window.",
+        unit="ms", minimum=0, maximum=600_000, project=Project.SET,
+    )  # fmt: skip
+    t_idle_ms: int = option(
+        1500, "Pause in typing after which a window that was made small is evaluated whole, at the "
+        "lowest priority; 0: never.",
+        unit="ms", minimum=0, maximum=600_000, project=Project.SET,
+    )  # fmt: skip
     debounce_ms: int = option(
         0, "Pause in typing before a request is worked on; the newest request always wins.",
         unit="ms", minimum=0, maximum=10_000, project=Project.SET,

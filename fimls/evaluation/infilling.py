@@ -57,7 +57,12 @@ class Infilling:
         modes: Sequence[str] = MODES,
     ) -> None:
         greedy = replace(
-            options, temperature=0.0, t_max_predict_ms=T_MAX_MS, t_max_invoked_ms=T_MAX_MS
+            options,
+            temperature=0.0,
+            t_max_predict_ms=T_MAX_MS,
+            t_max_invoked_ms=T_MAX_MS,
+            # Whole windows: a prompt must not depend on the speed of the machine that runs this.
+            t_max_cold_ms=0,
         )
         self._engine = engine
         self._options = greedy

@@ -80,6 +80,7 @@ async def initialized(ls: Session, params: types.InitializedParams) -> None:
 
 def shutdown(ls: Session, params: None) -> None:
     del params
+    ls.idle.stir()
     ls.jobs.take_back_all()
     ls.desk.cancel()
 
@@ -94,6 +95,7 @@ def did_open(
 
 
 def did_change(ls: Session, params: types.DidChangeTextDocumentParams) -> None:
+    ls.idle.stir()
     ls.jobs.take_back(params.text_document.uri)
     document = ls.documents.find(params.text_document.uri)
     if document is not None:
@@ -108,16 +110,19 @@ def did_save(ls: Session, params: types.DidSaveTextDocumentParams) -> None:
 
 
 def did_close(ls: Session, params: types.DidCloseTextDocumentParams) -> None:
+    ls.idle.stir()
     ls.jobs.take_back(params.text_document.uri)
     ls.backend.forget(params.text_document.uri)
     ls.desk.closed(params.text_document.uri)
 
 
 def notebook_did_change(ls: Session, params: types.DidChangeNotebookDocumentParams) -> None:
+    ls.idle.stir()
     ls.jobs.take_back(params.notebook_document.uri)
 
 
 def notebook_did_close(ls: Session, params: types.DidCloseNotebookDocumentParams) -> None:
+    ls.idle.stir()
     ls.jobs.take_back(params.notebook_document.uri)
     ls.backend.forget(params.notebook_document.uri)
 

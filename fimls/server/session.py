@@ -25,6 +25,7 @@ from fimls.server.backend import Backend, Opened, engine_name
 from fimls.server.desk import Desk
 from fimls.server.documents import NOTEBOOKS, Documents
 from fimls.server.exclusion import Exclusion
+from fimls.server.idle import Idle
 from fimls.server.jobs import Jobs, in_thread
 from fimls.server.opening import open_engine_of
 from fimls.server.progress import progress
@@ -54,6 +55,7 @@ class Session(LanguageServer):
         )
         self.settings = Settings(sources)
         self.jobs = Jobs()
+        self.idle = Idle()
         self.backend = Backend(self._load, self._engine_is, self._failed)
         self.exclusion = Exclusion()
         self.desk = Desk(self)
@@ -95,6 +97,7 @@ class Session(LanguageServer):
         """The completion for a place, ``None`` when there is none or something is in the way."""
         document = asked.snapshot
         cancel = self.jobs.claim(document.uri)
+        self.idle.stir()
         await self.settings_known()
         config = self.config_of(document.path)
         if not self._may_see(document, config):
@@ -121,6 +124,11 @@ class Session(LanguageServer):
         finally:
             self.desk.gate.free()
             self._think(-1)
+        if options.t_idle_ms and not cancel.is_set():
+            self.idle.after(
+                options.t_idle_ms / 1000,
+                lambda cancel: completer.prepare(document, asked.offset, cancel),
+            )
         if completion is not None:
             self.last = (document.uri, completion)
             self.metrics.add(completion)

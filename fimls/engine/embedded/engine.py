@@ -61,8 +61,10 @@ class EmbeddedEngine:
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
-        """As calibrated for this model and machine; ``None`` before that."""
-        return None if self.calibration is None else self.calibration.prompt_tokens_per_s
+        """As calibrated for this model and machine; before that, as it was so far."""
+        if self.calibration is not None:
+            return self.calibration.prompt_tokens_per_s
+        return self._runner.prompt_tokens_per_s
 
     def stream(self, request: Request, cancel: Cancel) -> EmbeddedStream:
         """Start generating; nothing is computed before the first piece is asked for.

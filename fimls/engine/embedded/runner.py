@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,6 +15,9 @@ from fimls.engine.embedded.turns import Turns
 from fimls.errors import EngineFailed
 
 T = TypeVar("T")
+
+# Smaller batches say little of the speed at which prompts are evaluated.
+_TELLING_BATCH = 64
 
 
 @dataclass(slots=True)
@@ -42,6 +46,12 @@ class Runner:
         self._guard = threading.Lock()
         self._running = 0
         self._may_yield = False
+        self._n_measured, self._measured_s = 0, 0.0
+
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """The speed of all prompts so far; ``None`` while there was none of any length."""
+        return self._n_measured / self._measured_s if self._n_measured else None
 
     def job(
         self, urgency: int, tokens: list[int], n_batched: int, is_gone: Callable[[], bool]
@@ -122,7 +132,12 @@ class Runner:
             if self._may_yield and self._turns.is_wanted(job.urgency - 1):
                 return False
             is_last = len(slot.tokens) + len(batch) == len(job.tokens)
-            return self._context.evaluate(slot, batch, n_logits=int(is_last))
+            started_s = time.perf_counter()
+            is_done = self._context.evaluate(slot, batch, n_logits=int(is_last))
+            if is_done and len(batch) >= _TELLING_BATCH:
+                self._n_measured += len(batch)
+                self._measured_s += time.perf_counter() - started_s
+            return is_done
         finally:
             with self._guard:
                 self._running = 0

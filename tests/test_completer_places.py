@@ -1,0 +1,100 @@
+"""The completer and its places: small windows at first, whole ones when there was time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from fimls.assembly import choose_template
+from fimls.cancel import Cancel
+from fimls.completer import Completer
+from fimls.config import CompletionOptions
+from fimls.document import Snapshot
+from fimls.engine.base import Priority
+from fimls.engine.scripted import ScriptedEngine
+
+TEXT = "".join(f"value_{number} = compute({number})\n" for number in range(300))
+# At the ends of lines.
+HERE, THERE = TEXT.index("\nvalue_250 "), TEXT.index("\nvalue_40 ")
+
+
+class MeasuredEngine(ScriptedEngine):
+    """A scripted engine that says how fast it is."""
+
+    prompt_tokens_per_s = 400.0
+
+
+@pytest.fixture
+def engine() -> MeasuredEngine:
+    return MeasuredEngine("1\n")
+
+
+def open_completer(engine: ScriptedEngine, **options: int) -> Completer:
+    chosen = CompletionOptions(**options)
+    return Completer(engine, chosen, partial(choose_template, "qwen2.5-coder", ""))
+
+
+def ask(completer: Completer, place: int, typed: str = "") -> None:
+    completer.complete(document(place, typed), place + len(typed), Cancel())
+
+
+def document(place: int, typed: str = "") -> Snapshot:
+    return Snapshot("file:///a.py", "python", 0, TEXT[:place] + typed + TEXT[place:], "a.py")
+
+
+def n_prompts(engine: ScriptedEngine) -> list[int]:
+    return [len(request.prompt.tokens) for request in engine.requests]
+
+
+def test_the_first_window_is_what_can_be_evaluated_in_time(engine: MeasuredEngine) -> None:
+    ask(open_completer(engine, t_max_cold_ms=1000), HERE)
+    ask(open_completer(engine, t_max_cold_ms=0), HERE)
+    small, whole = n_prompts(engine)
+    assert 300 < small < 420
+    assert whole > 900
+
+
+def test_an_engine_that_does_not_tell_its_speed_gets_whole_windows() -> None:
+    engine = ScriptedEngine("1\n")
+    completer = open_completer(engine)
+    ask(completer, HERE)
+    completer.prepare(document(HERE), HERE, Cancel())
+    assert len(engine.requests) == 1, "a remote engine's time is not ours to spend"
+    assert n_prompts(engine)[0] > 900
+
+
+def test_prepared_windows_are_whole_and_taken_next(engine: MeasuredEngine) -> None:
+    """The idle request is one token at the lowest priority; typing goes on behind its prompt."""
+    completer = open_completer(engine)
+    ask(completer, HERE, "; x = ")
+    completer.prepare(document(HERE, "; x = "), HERE + 6, Cancel())
+    completer.prepare(document(HERE, "; x = "), HERE + 6, Cancel())
+    ask(completer, HERE, "; x = foo")
+    asked = engine.requests
+    assert [request.priority for request in asked] == [
+        Priority.COMPLETION, Priority.IDLE, Priority.COMPLETION,
+    ], "what is whole already is not prepared again"  # fmt: skip
+    assert asked[1].n_predict == 1
+    assert asked[2].prompt.text.startswith(asked[1].prompt.text)
+
+
+def test_what_was_taken_back_changes_nothing(engine: MeasuredEngine) -> None:
+    """A keystroke in the middle of it: the small window, which is warm, is gone on with."""
+    completer = open_completer(engine)
+    ask(completer, HERE, "; x = ")
+    gone = Cancel()
+    gone.set()
+    completer.prepare(document(HERE, "; x = "), HERE + 6, gone)
+    ask(completer, HERE, "; x = foo")
+    first, _, last = engine.requests
+    assert last.prompt.text.startswith(first.prompt.text)
+
+
+def test_coming_back_continues_the_first_prompt(engine: MeasuredEngine) -> None:
+    completer = open_completer(engine)
+    for place, typed in ((HERE, ";"), (THERE, "["), (HERE, "; x"), (THERE, "[0")):
+        ask(completer, place, typed)
+    here, there, here_again, there_again = (request.prompt.tokens for request in engine.requests)
+    assert here_again[: len(here) - 1] == here[:-1]
+    assert there_again[: len(there) - 1] == there[:-1]
