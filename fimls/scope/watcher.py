@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from fimls.fim import Cut, StopReason
 from fimls.scope import grades as grading
 from fimls.scope import layout, members
+from fimls.scope.brackets import Brackets, Branches, Closed
 from fimls.scope.choice import Choice
 from fimls.scope.layout import Floor, first_word, floor_of
 from fimls.scope.loop import LOOKS_BACK, find_loop
 from fimls.scope.prose import prose_line
 from fimls.scope.scan import Kind, Mark, Scanner, matches
-from fimls.scope.site import Bracket, Line, Site, plain, pop, survey, width
+from fimls.scope.site import Line, Site, plain, survey, width
 from fimls.scope.suffix import meets_tail
 
 # No completion is that long; it also bounds what one generation can cost here.
@@ -40,8 +41,8 @@ class Watcher:
     _end: int = 0  # of the text that has been looked at
     _scanner: Scanner = field(init=False)
     _choice: Choice = field(init=False)
-    _stack: list[Bracket] = field(init=False)  # open before the cursor, and still open
-    _depth: list[Mark] = field(default_factory=list)  # opened by the generated text
+    _brackets: Brackets = field(init=False)
+    _branches: Branches = field(init=False)
     _floor: Floor | None = None
     _line_start: int = 0
     _head_start: int = 0  # of what follows the white space that the line begins with
@@ -52,16 +53,14 @@ class Watcher:
     _block: int | None = None  # indentation of the cursor's statement, which turned out a header
     _begins_anew: bool = False  # the cursor's statement was complete before the cursor
     _member_done: bool = False
-    _body: Mark | None = None  # the brace that the text opened for the body that follows it
-    _reopening: int | None = None  # a brace that is owed, if no ``else`` opens it again at once
-    _has_reopened: bool = False
     _was_blank: bool = False
     _cut: Cut | None = None
 
     def __post_init__(self) -> None:
         self._scanner = Scanner(self.site.language, opaque=self.site.opaque)
         self._choice = Choice(self.site)
-        self._stack = list(self.site.stack)
+        self._brackets = Brackets(self.site)
+        self._branches = Branches(self.site)
         self._in_opaque = self.site.opaque is not None
 
     # -- what the completer calls
@@ -108,7 +107,7 @@ class Watcher:
         self._end = self._scanner.end = end
         if self.site.language.prose and not self._in_opaque:
             return self._prose(final=final)
-        cut = self._on_reopening()
+        cut = self._on_branch(final=final)
         while cut is None:
             if self._awaits_head and self._scanner.opaque is None:
                 if not self._head_stands(final=final):
@@ -150,90 +149,62 @@ class Watcher:
     # -- brackets
 
     def _on_opener(self, mark: Mark) -> Cut | None:
-        at, self._reopening = self._reopening, None
-        if at is None or self._depth or mark.name != "{":
-            self._depth.append(mark)
-            if at is not None:
-                self._reopening = at
+        at = self._branches.at
+        if at is None or self._brackets.depth or mark.name != "{":
+            self._brackets.depth.append(mark)
             return None
-        line = self._text[at : mark.end]
-        if self.site.after.lstrip().startswith(line):
-            return self._stop(at, StopReason.SUFFIX, seen=at + 1)
-        self._has_reopened = True
-        return None
+        if self._branches.open(self._text[at : mark.end]):
+            return None
+        return self._stop(at, StopReason.SUFFIX, seen=at + 1)
 
-    def _on_reopening(self) -> Cut | None:
+    def _on_branch(self, *, final: bool) -> Cut | None:
         """A brace that is owed has come: an ``else`` may follow and open it again."""
-        at = self._reopening
-        if at is None or self._depth:
+        at = self._branches.at
+        if at is None or (self._brackets.depth and not final):
             return None
-        rest = self._text[at + 1 : self._end].lstrip(" \t")
-        word = first_word(rest)
-        words = self.site.language.goes_on
-        goes_on = (
-            not rest or word in words or (rest == word and any(w.startswith(word) for w in words))
-        )
-        ends = rest[-1:] in {"\n", ";", "}"}
-        return self._stop(at, StopReason.SUFFIX, seen=at + 1) if ends or not goes_on else None
+        if not final and self._branches.goes_on(self._seen):
+            return None
+        return self._stop(at, StopReason.SUFFIX, seen=at + 1)
 
     def _on_closer(self, mark: Mark) -> Cut | None:
-        opened = pop(self._depth, mark.name)
-        if opened is not None and opened is self._body:
-            return self._on_end_of_body(mark)
+        inner = self._brackets.inner
+        closed, opened = self._brackets.close(mark)
         if opened is not None:
-            spans_lines = opened.start < self._line_start
-            self._member_done |= mark.name == "}" and not self._depth and spans_lines
-            return None
-        if mark.name in self.site.language.loose:
-            return None
-        if not self._stack or self._stack[-1].owed or not self._may_close(mark.name):
-            is_owed = bool(self._stack) and self._stack[-1].owed
-            if is_owed and self._may_reopen(mark):
-                self._reopening = mark.start
-                return None
-            reason = StopReason.SUFFIX if is_owed else StopReason.SCOPE
-            return self._stop(mark.start, reason, seen=mark.end)
-        self._depth.clear()
-        pop(self._stack, mark.name)
-        if mark.name == "}" and self._is_closed:
+            return self._on_own_closed(opened, mark)
+        if closed is Closed.OURS and mark.name == "}" and self._brackets.is_closed:
             self._statement_end = mark.end
-        return None
+        if closed in {Closed.OURS, Closed.LOOSE}:
+            return None
+        if closed is Closed.OWED:
+            if inner and self._branches.may_begin(self._text, mark, inner):
+                self._branches.at = mark.start
+                return None
+            return self._stop(mark.start, StopReason.SUFFIX, seen=mark.end)
+        return self._stop(mark.start, StopReason.SCOPE, seen=mark.end)
 
-    def _may_reopen(self, closer: Mark) -> bool:
-        """Whether the text is a branch of its own: it begins by closing the one above."""
-        is_first = self._has_reopened or not self._text[: closer.start].strip()
-        return is_first and matches(self._stack[-1].name, "}") and closer.name == "}"
-
-    def _on_end_of_body(self, mark: Mark) -> Cut | None:
-        """The text wrote a body of its own for its header, and the body follows it already."""
-        assert self._body is not None
-        header, whole = self._text[: self._body.end], self._text[: mark.end]
-        self._body = None
+    def _on_own_closed(self, opened: Mark, closer: Mark) -> Cut | None:
+        spans_lines = opened.start < self._line_start
+        self._member_done |= closer.name == "}" and not self._brackets.depth and spans_lines
+        if opened is not self._brackets.body:
+            return None
+        # The text wrote a body of its own for its header, and one follows already.
+        self._brackets.body = None
+        header, whole = self._text[: opened.end], self._text[: closer.end]
         if self._choice.judge.is_no_worse_than(header, whole):
-            return self._stop(len(header), StopReason.SUFFIX)
+            return self._stop(opened.end, StopReason.SUFFIX)
         return None
-
-    def _may_close(self, closer: str) -> bool:
-        """Whether a bracket before the cursor is left to the generated text to close."""
-        return any(not b.owed and matches(b.name, closer) for b in self._stack)
-
-    @property
-    def _is_closed(self) -> bool:
-        """Whether every bracket that was left to the generated text has been closed."""
-        return all(bracket.owed for bracket in self._stack)
 
     def _on_semicolon(self, mark: Mark) -> Cut | None:
-        ends = self.site.language.semicolons and not self._depth and not self.site.tail.strip()
-        if ends and self._in_statement():
+        is_outer = not self._brackets.depth and not self.site.tail.strip()
+        if self.site.language.semicolons and is_outer and self._in_statement():
             return self._stop(mark.end, StopReason.SCOPE)
         return None
 
     def _in_statement(self) -> bool:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""
-        n_outer = self.site.n_outer
-        if self._begins_anew or not all(bracket.owed for bracket in self._stack[n_outer:]):
+        if self._begins_anew or not self._brackets.is_statement_closed:
             return False
-        had_open = any(not bracket.owed for bracket in self.site.stack[n_outer:])
+        had_open = any(not bracket.owed for bracket in self.site.stack[self.site.n_outer :])
         return had_open or not (self.site.is_fresh or self.site.is_first_word)
 
     # -- whole lines
@@ -247,7 +218,7 @@ class Watcher:
         if self._in_opaque and self._scanner.opaque is None:
             self._in_opaque = False
         self._line_start = self._head_start = mark.end
-        self._line_depth = len(self._depth)
+        self._line_depth = len(self._brackets.depth)
         self._awaits_head = True
         return cut
 
@@ -268,7 +239,11 @@ class Watcher:
         cut = self._add_line(line, end)
         if cut is not None:
             return cut
-        return self._on_block_opened() if self._depth else self._on_end_of_statement(line, end)
+        return (
+            self._on_block_opened()
+            if self._brackets.depth
+            else self._on_end_of_statement(line, end)
+        )
 
     def _on_first_line(self, end: int) -> Cut | None:
         if self.site.opaque is not None and self.site.opaque.one_line:
@@ -278,20 +253,20 @@ class Watcher:
     def _on_end_before_rest(self, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
         start = self._line_start
-        if not self.site.has_rest or (start and (self._depth or not self._line_depth)):
+        if not self.site.has_rest or (start and (self._brackets.depth or not self._line_depth)):
             return None
         met = meets_tail(self._text[:end], self.site, since=start)
         if met is not None:
             return self._stop(met, StopReason.SUFFIX, seen=end)
-        inner = self._stack[-1] if self._stack else None
+        inner = self._brackets.inner
         closes = inner is not None and matches(inner.name, self.site.tail.strip()[0])
-        if self._depth or closes:
+        if self._brackets.depth or closes:
             return None
         return self._stop(end, StopReason.SCOPE)
 
     def _add_line(self, line: str, end: int) -> Cut | None:
         start = self._line_start
-        is_in_body = self._body is not None and self._line_depth == 1
+        is_in_body = self._brackets.body is not None and self._line_depth == 1
         if (self._line_depth and not is_in_body) or not (self.site.is_fresh or start):
             return None
         indent = width(line) if start else width(self.site.head + line)
@@ -300,9 +275,13 @@ class Watcher:
 
     def _on_block_opened(self) -> Cut | None:
         """The line ends inside a bracket: the block of a second member is one too many."""
-        if self.site.wants_block and len(self._depth) == 1 and self._depth[0].name == "{":
-            self._body = self._body or self._depth[0]
-        if self._line_depth or self._depth[-1].name != "{" or not self._holds_members():
+        if (
+            self.site.wants_block
+            and len(self._brackets.depth) == 1
+            and self._brackets.depth[0].name == "{"
+        ):
+            self._brackets.body = self._brackets.body or self._brackets.depth[0]
+        if self._line_depth or self._brackets.depth[-1].name != "{" or not self._holds_members():
             return None
         start = members.start_of_second(self._choice.lines, self.site.language)
         return None if start is None else self._stop(start, StopReason.SCOPE)
@@ -345,7 +324,7 @@ class Watcher:
     def _is_plainly_outside(self, start_of_word: str) -> bool:
         """Whether one letter is enough: the line is left of the floor, whatever its word."""
         floor, language = self._floor, self.site.language
-        if floor is None or not language.indented or self._depth or not self._line_start:
+        if floor is None or not language.indented or self._brackets.depth or not self._line_start:
             return False
         if self._statement_end is not None or self._block is not None:
             return False
@@ -359,7 +338,7 @@ class Watcher:
         head = self._text[self._head_start : self._end]
         if head.startswith(site.mark or _FENCE):
             return self._stop(start, StopReason.SCOPE)
-        if self._depth or not head or head[0] == "\n":
+        if self._brackets.depth or not head or head[0] == "\n":
             return None
         cut = self._on_statement_over(head)
         if cut is not None or not (site.is_fresh or start):
@@ -393,14 +372,16 @@ class Watcher:
             if layout.closes_header(indent, head, site, self._floor):
                 self._statement_end = self._head_start + len(first_word(head) or head[:1])
                 return None
-            if layout.goes_on_above(indent, head, site, self._floor) or self._may_close(head[0]):
+            if layout.goes_on_above(indent, head, site, self._floor) or self._brackets.may_close(
+                head[0]
+            ):
                 return None
             return self._stop(self._line_start, StopReason.SCOPE)
         lines = self._choice.lines
-        if self._line_start and self._stack and lines and not language.indented:
-            block = self._stack[-1]
-            if layout.is_left_of_block(indent, head, block, lines, site):
-                return self._stop(self._line_start, StopReason.SCOPE)
+        block = self._brackets.inner
+        looks_left = bool(self._line_start and lines) and not language.indented
+        if looks_left and block and layout.is_left_of_block(indent, head, block, lines, site):
+            return self._stop(self._line_start, StopReason.SCOPE)
         return self._on_member(indent, head)
 
     def _holds_members(self) -> bool:
@@ -409,10 +390,10 @@ class Watcher:
             return self._floor is not None and self._floor.member
         if not self.site.is_fresh:
             return False
-        if not self._stack:
-            return True
-        inner = self._stack[-1]
-        return inner.name == "{" and members.is_container(inner.header, self.site.language)
+        inner = self._brackets.inner
+        return inner is None or (
+            inner.name == "{" and members.is_container(inner.header, self.site.language)
+        )
 
     def _on_member(self, indent: int, head: str) -> Cut | None:
         """At the top level or between methods: one definition, or one paragraph."""
@@ -445,7 +426,7 @@ class Watcher:
 
     def _finish(self, reason: StopReason) -> Cut:
         line = self._text[self._line_start :]
-        if line.strip() and not self._depth and self._scanner.opaque is None:
+        if line.strip() and not self._brackets.depth and self._scanner.opaque is None:
             cut = self._add_line(line, self._end)
             if cut is not None:
                 return cut

@@ -1,0 +1,96 @@
+"""The brackets of a generation: its own, those it may close, those that are owed to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from fimls.scope.layout import first_word
+from fimls.scope.scan import Mark, matches
+from fimls.scope.site import Bracket, Site, pop
+
+
+class Closed(Enum):
+    """What a closing bracket of the generated text closes."""
+
+    OWN = auto()  # what the text opened itself
+    OURS = auto()  # what stood open before the cursor, and nothing after it closes
+    OWED = auto()  # what the text after the cursor closes already
+    LOOSE = auto()  # nothing, and need not
+    NOTHING = auto()
+
+
+@dataclass(slots=True)
+class Brackets:
+    """Follows the open brackets around and in a generation."""
+
+    site: Site
+    depth: list[Mark] = field(default_factory=list)  # opened by the generated text
+    body: Mark | None = None  # the brace that the text opened for the body that follows it
+    _stack: list[Bracket] = field(init=False)  # open before the cursor, and still open
+
+    def __post_init__(self) -> None:
+        self._stack = list(self.site.stack)
+
+    def close(self, closer: Mark) -> tuple[Closed, Mark | None]:
+        """Take a closing bracket; with it the mark of the opening one, if that is the text's."""
+        opened = pop(self.depth, closer.name)
+        if opened is not None:
+            return Closed.OWN, opened
+        if closer.name in self.site.language.loose:
+            return Closed.LOOSE, None
+        if self.inner is not None and self.inner.owed:
+            return Closed.OWED, None
+        if not self.may_close(closer.name):
+            return Closed.NOTHING, None
+        self.depth.clear()
+        pop(self._stack, closer.name)
+        return Closed.OURS, None
+
+    def may_close(self, closer: str) -> bool:
+        """Whether a bracket before the cursor is left to the generated text to close."""
+        return any(not b.owed and matches(b.name, closer) for b in self._stack)
+
+    @property
+    def inner(self) -> Bracket | None:
+        """The innermost bracket from before the cursor that is still open."""
+        return self._stack[-1] if self._stack else None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every bracket that was left to the generated text has been closed."""
+        return all(bracket.owed for bracket in self._stack)
+
+    @property
+    def is_statement_closed(self) -> bool:
+        """The same for the brackets of the cursor's statement alone."""
+        return all(bracket.owed for bracket in self._stack[self.site.n_outer :])
+
+
+@dataclass(slots=True)
+class Branches:
+    """``} else {`` in front of a brace that is owed: closed, opened again, and still owed."""
+
+    site: Site
+    at: int | None = None  # the brace that closes the branch above, until another opens
+    _has_reopened: bool = False
+
+    def may_begin(self, text: str, closer: Mark, inner: Bracket) -> bool:
+        """Whether the text is a branch of its own: it begins by closing the one above."""
+        is_first = self._has_reopened or not text[: closer.start].strip()
+        return is_first and matches(inner.name, "}") and closer.name == "}"
+
+    def goes_on(self, text: str) -> bool:
+        """Whether ``text``, up to here, still looks like the header of a branch."""
+        assert self.at is not None
+        rest = text[self.at + 1 :].lstrip(" \t")
+        word, words = first_word(rest), self.site.language.goes_on
+        if rest == word:  # still being spelt
+            return any(known.startswith(word) for known in words)
+        return word in words and rest[-1] not in "\n;}"
+
+    def open(self, header: str) -> bool:
+        """The brace of a branch opened behind ``header``; false: it follows already."""
+        self.at = None
+        self._has_reopened = True
+        return not self.site.after.lstrip().startswith(header)
