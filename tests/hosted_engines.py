@@ -27,6 +27,7 @@ class Counting:
         self.pause_s = pause_s
         self.crash_at = crash_at
         self.n_ctx = 4096
+        self.prompt_tokens_per_s: float | None = None
         self.vocabulary = Letters()
 
     def stream(self, request: Request, cancel: Cancel) -> CountingStream:
