@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from fimls import models
 from fimls.completer import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Completer
-from fimls.config import Config, EngineOptions, templates_dir
+from fimls.config import Config, EngineOptions, cache_dir, templates_dir
 from fimls.engine.base import Engine
 from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
 from fimls.fim import Prompt
@@ -124,7 +124,8 @@ def link_to(config: Config, path: Path) -> SharedLink:
     """The way to the user's shared process for the model file at ``path``."""
     from fimls.engine.shared import SharedLink, embedded_opener  # noqa: PLC0415
 
-    return SharedLink(embedded_opener(path, embedded_settings(config.engine)))
+    settings = embedded_settings(config.engine)
+    return SharedLink(embedded_opener(path, settings, calibrations_dir()))
 
 
 def _open_embedded(
@@ -132,7 +133,7 @@ def _open_embedded(
 ) -> Engine:
     settings = embedded_settings(options)
     if options.process == "inside":
-        return open_embedded(path, settings, progress)
+        return open_embedded(path, settings, progress, calibrations_dir())
     from fimls.engine.shared import (  # noqa: PLC0415 - only where processes are asked for
         AttachedEngine,
         ChildLink,
@@ -140,9 +141,14 @@ def _open_embedded(
         embedded_opener,
     )
 
-    opener = embedded_opener(path, settings)
+    opener = embedded_opener(path, settings, calibrations_dir())
     link = SharedLink(opener) if options.process == "shared" else ChildLink(opener)
     return AttachedEngine(link, notify, progress)
+
+
+def calibrations_dir() -> Path:
+    """Where measurements of this machine are kept."""
+    return cache_dir() / "calibrations"
 
 
 def embedded_settings(options: EngineOptions) -> EmbeddedSettings:
@@ -152,6 +158,7 @@ def embedded_settings(options: EngineOptions) -> EmbeddedSettings:
         n_sequences=options.n_sequences,
         n_ubatch=options.n_ubatch,
         n_threads=options.n_threads,
+        n_threads_batch=options.n_threads_batch,
         n_gpu_layers=options.n_gpu_layers,
         flash_attention={"auto": None, "on": True, "off": False}[options.flash_attention],
         kv_type=options.kv_type,

@@ -140,6 +140,9 @@ class EngineOptions:
     n_threads: int = option(
         0, "Threads that decode; 0: measured at first load.", minimum=0, maximum=1024
     )
+    n_threads_batch: int = option(
+        0, "Threads that evaluate prompts; 0: measured at first load.", minimum=0, maximum=1024
+    )
     n_sequences: int = option(
         4, "Places in files that are kept warm at once; each takes room for `n_ctx` tokens.",
         minimum=1, maximum=64,
