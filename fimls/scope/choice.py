@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fimls.fim import Cut, StopReason
+from fimls.scope import layout
 from fimls.scope.judge import Judge
 from fimls.scope.layout import first_word
 from fimls.scope.site import Line, Site
@@ -66,12 +67,14 @@ class Choice:
         """Where the text that stands for all the lines ahead began.
 
         When a run begins further down, the generated lines just before it stand for those
-        that are skipped, provided that they are indented alike.
+        that are skipped, provided that they are indented alike, or are the same.
         """
         first = next(i for i, line in enumerate(self.lines) if line.start == run.start)
         skipped = self.lines[max(0, first - run.index) : first]
-        indents = [line.indent for line in self.site.ahead[: run.index]]
-        if run.index and [line.indent for line in skipped] == indents and skipped[0].start:
+        ahead = self.site.ahead[: run.index]
+        is_alike = [line.indent for line in skipped] == [line.indent for line in ahead]
+        is_same = [line.text for line in skipped] == [line.text for line in ahead]
+        if run.index and (is_alike or is_same) and skipped[0].start:
             return skipped[0].start
         return run.start
 
@@ -83,16 +86,32 @@ class Choice:
         fewest: tuple[int, Cut] | None = None
         for start, why in cuts:
             cut = Cut(self.trim(text, start), why)
-            n_errors = self.judge.errors(text[: cut.at])
+            n_errors = self._n_errors(text, cut.at)
             if not n_errors:
                 return cut
             if fewest is None or n_errors < fewest[0]:
                 fewest = n_errors, cut
         for end in self._boundaries(text, at):
-            if self.judge.is_sound(text[:end]):
+            if not self._n_errors(text, end):
                 return Cut(end, reason)
         assert fewest is not None  # ``at`` itself is among the cuts
-        return fewest[1]
+        return Cut(0, reason) if self._leaves_hanging(fewest[1].at) else fewest[1]
+
+    def _n_errors(self, text: str, at: int) -> int:
+        """Faults of the whole with ``text`` up to ``at``; none, where nobody can tell."""
+        return (self.judge.errors(text[:at]) or 0) + self._leaves_hanging(at)
+
+    def _leaves_hanging(self, at: int) -> bool:
+        """Whether what follows would be deeper than the line before it, and no block of it.
+
+        Parsers of half-typed code forgive that; Python does not.
+        """
+        language, ahead = self.site.language, self.site.ahead
+        kept = [line for line in self.lines if line.start < at]
+        if not (language.indented and language.definition and kept and ahead) or language.ends:
+            return False
+        is_deeper = kept[-1].indent < ahead[0].indent
+        return is_deeper and not layout.opens_block(kept[-1].text, language)
 
     def _worth_trying(
         self, at: int, reason: StopReason, floor: int
