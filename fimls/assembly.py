@@ -156,6 +156,7 @@ def embedded_settings(options: EngineOptions) -> EmbeddedSettings:
     return EmbeddedSettings(
         n_ctx=options.n_ctx,
         n_sequences=options.n_sequences,
+        memory_mb=options.memory_mb,
         n_ubatch=options.n_ubatch,
         n_threads=options.n_threads,
         n_threads_batch=options.n_threads_batch,

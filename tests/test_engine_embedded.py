@@ -6,6 +6,7 @@ import random
 import statistics
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,40 @@ def test_several_files_stay_warm(engine):
     generate(engine, fim(engine, "func main() {", prefix=other, suffix="}\n"), 2)
     usage = generate(engine, fim(engine, "        return"), 2)[1]
     assert usage.n_evaluated == 1
+
+
+def test_states_are_put_back_exactly(default_model):
+    """With a single sequence, a place left for another is put back: one token, the same bits."""
+    settings = EmbeddedSettings(n_ctx=512, n_sequences=1)
+    with closing(open_embedded(default_model, settings)) as engine:
+
+        def answers(prompt: Prompt):
+            stream = engine.stream(Request(prompt, 4, logprobs=True), Cancel())
+            return list(stream), stream.usage.n_evaluated
+
+        here, there = fim(engine, "        return"), fim(engine, "", prefix="x = 1\n" * 20)
+        cold, n_cold = answers(here)
+        answers(there)
+        warm, n_warm = answers(here)
+        longer = answers(fim(engine, "        return self.w"))
+        answers(there)
+        assert (warm, n_warm, n_cold) == (cold, 1, len(here.tokens))
+        assert answers(fim(engine, "        return self.w"))[0] == longer[0]
+
+
+def test_memory_stays_within_its_budget(default_model):
+    """Many keystrokes in many places: states are kept up to the budget, the last place is warm."""
+    settings = EmbeddedSettings(n_ctx=512, n_sequences=1, memory_mb=3)
+    with closing(open_embedded(default_model, settings)) as engine:
+        kept = []
+        for number in range(6):
+            for typed in ("x", "x = ", "x"):
+                prompt = fim(engine, typed, prefix=f"value_{number} = 1\n" * 6, suffix="\ny = 2\n")
+                usage = generate(engine, prompt, 1)[1]
+            assert usage.n_evaluated == 1
+            kept.append(engine.store.n_bytes)
+        assert kept[-1] == max(kept) <= 3_000_000
+        assert 2 <= len(list(engine.store)) < 5
 
 
 def test_no_look_ahead(engine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from fimls.engine.embedded.slots import (
     next_batch_end,
     place,
 )
+from fimls.engine.embedded.store import Saved, Store
 from fimls.engine.embedded.turns import Turns
 
 small = st.lists(st.integers(0, 2), max_size=60)
@@ -81,6 +83,59 @@ def test_a_sequence_in_use_is_not_taken():
     busy = Slot(0, list(range(100)), n_aligned=96, n_batched=98, last_used=2, owner=5)
     placement = place([busy, Slot(1)], [*range(98), 7], 98, owner=6)
     assert (placement.slot.seq_id, placement.source) == (1, busy)
+
+
+def save(tokens: list[int], n_bytes: int = 10, n_batched: int | None = None) -> Saved:
+    n = len(tokens) - 2 if n_batched is None else n_batched
+    return Saved(tokens, n - n % GRAIN, n, np.zeros(n_bytes, dtype=np.uint8))
+
+
+def test_a_saved_state_is_put_back_where_it_has_more_to_offer():
+    """Into the sequence unused for longest; what that held is saved in its turn."""
+    warm = Slot(0, list(range(100)), n_aligned=96, n_batched=98, last_used=2)
+    old = Slot(1, list(range(500, 600)), n_aligned=96, n_batched=98, last_used=1)
+    there, elsewhere = save(list(range(700, 800))), save(list(range(900, 999)))
+    placement = place([warm, old], [*range(700, 798), 7], 98, 3, [elsewhere, there])
+    assert (placement.slot, placement.source, placement.n_kept) == (old, there, 98)
+    assert placement.is_lossy
+    placement = place([warm, old], [*range(98), 7], 98, 3, [save([*range(98), 5])])
+    assert (placement.slot, placement.source) == (warm, None), "what is there need not be put back"
+    assert not placement.is_lossy, "only what was typed or generated goes"
+
+
+def test_a_few_tokens_are_not_worth_a_state():
+    warm = Slot(0, list(range(30)), n_aligned=16, n_batched=28, last_used=2)
+    placement = place([warm], list(range(700, 800)), 98, 3, [save(list(range(700, 740)))])
+    assert placement.source is None
+    assert not placement.is_lossy
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60), st.booleans()), max_size=80))
+def test_the_store_is_bounded(puts):
+    """Whatever is put and taken: never more bytes than allowed, one state a place, the latest."""
+    store, last = Store(100), {}
+    for place_number, n_bytes, takes in puts:
+        known = {saved.tokens[0]: saved for saved in store}
+        if takes and place_number in known:
+            store.remove(known[place_number])
+        elif store.has_room(n_bytes):
+            last[place_number] = save([place_number, 0, 0, n_bytes], n_bytes)
+            store.put(last[place_number])
+        kept = list(store)
+        assert store.n_bytes == sum(saved.state.nbytes for saved in kept) <= 100
+        assert len({saved.tokens[0] for saved in kept}) == len(kept)
+        assert all(last[saved.tokens[0]] is saved for saved in kept)
+
+
+def test_the_least_recently_used_state_goes_first():
+    store = Store(30)
+    first, second, third, fourth = (save([number, 0, 0], 10) for number in range(4))
+    for saved in (first, second, third):
+        store.put(saved)
+    store.use(first)
+    store.put(fourth)
+    assert list(store) == [third, first, fourth]
+    assert not store.has_room(31)
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,12 @@ class EngineOptions:
         0, "Threads that evaluate prompts; 0: measured at first load.", minimum=0, maximum=1024
     )
     n_sequences: int = option(
-        4, "Places in files that are kept warm at once; each takes room for `n_ctx` tokens.",
-        minimum=1, maximum=64,
+        2, "Prompts that are held ready for evaluation at once (completion, review, preparation); "
+        "each takes room for `n_ctx` tokens.", minimum=1, maximum=64,
+    )  # fmt: skip
+    memory_mb: int = option(
+        256, "Memory for other places in files that stay warm, besides those held ready; the least "
+        "recently used go first. 0: none.", unit="MB", minimum=0, maximum=1_048_576,
     )  # fmt: skip
     n_ubatch: int = option(
         128, "Tokens evaluated between two chances to cancel.", unit="tokens",

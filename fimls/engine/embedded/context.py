@@ -14,7 +14,8 @@ from fimls.engine.embedded import native
 from fimls.engine.embedded.memory import available_bytes
 from fimls.engine.embedded.model import Model
 from fimls.engine.embedded.settings import EmbeddedSettings
-from fimls.engine.embedded.slots import GRAIN, Placement, Slot, place
+from fimls.engine.embedded.slots import GRAIN, Slot, place
+from fimls.engine.embedded.store import Saved, Store
 from fimls.errors import EngineFailed, OutOfMemory
 
 _KV_TYPES = {"f16": c.GGML_TYPE_F16, "q8_0": c.GGML_TYPE_Q8_0, "q4_0": c.GGML_TYPE_Q4_0}
@@ -36,6 +37,7 @@ class Context:
         self.n_ctx = _n_ctx(model, settings)
         self.n_ubatch = max(GRAIN, min(settings.n_ubatch, self.n_ctx) // GRAIN * GRAIN)
         self.slots = [Slot(seq_id) for seq_id in range(settings.n_sequences)]
+        self.store = Store(settings.memory_mb * 1_000_000)
         self.abort = native.AbortFlag()
         self._clock = 0
         _check_room(model, settings, self.n_ctx)
@@ -55,10 +57,18 @@ class Context:
     def place(self, tokens: Sequence[int], n_batched: int, owner: int) -> Slot:
         """The slot for ``tokens``, cut back to what of it can stay."""
         self._clock += 1
-        placement = place(self.slots, tokens, n_batched, owner)
-        slot = placement.slot
-        if placement.source is not None:
-            self._copy(placement)
+        placement = place(self.slots, tokens, n_batched, owner, self.store)
+        slot, source = placement.slot, placement.source
+        if placement.is_lossy:
+            self._save(slot)
+        if isinstance(source, Saved):
+            self._restore(source, slot)
+            if placement.n_kept >= source.n_batched:
+                self.store.remove(source)  # the sequence is the state now, and goes on from there
+            else:
+                self.store.use(source)
+        elif source is not None:
+            self._copy(source, slot)
         slot.last_used = self._clock
         slot.owner = owner
         self.cut(slot, placement.n_kept)
@@ -114,14 +124,34 @@ class Context:
         if handle:
             c.llama_free(handle)
 
-    def _copy(self, placement: Placement) -> None:
+    def _copy(self, source: Slot, target: Slot) -> None:
         """Copy a whole sequence (llama.cpp copies separate buffers only whole)."""
-        source, target = placement.source, placement.slot
-        assert source is not None
         c.llama_memory_seq_rm(self._memory, target.seq_id, -1, -1)
         c.llama_memory_seq_cp(self._memory, source.seq_id, target.seq_id, -1, -1)
         target.tokens = list(source.tokens)
         target.n_aligned, target.n_batched = source.n_aligned, source.n_batched
+
+    def _save(self, slot: Slot) -> None:
+        """Keep what ``slot`` holds, where there is memory for it."""
+        size = c.llama_state_seq_get_size(self.handle, slot.seq_id)
+        if not self.store.has_room(size):
+            return
+        try:
+            state = np.empty(size, dtype=np.uint8)
+        except MemoryError:
+            return
+        if c.llama_state_seq_get_data(self.handle, _bytes(state), size, slot.seq_id) == size:
+            self.store.put(Saved(list(slot.tokens), slot.n_aligned, slot.n_batched, state))
+
+    def _restore(self, saved: Saved, slot: Slot) -> None:
+        """Put a saved state into ``slot``; the same bits, so evaluation goes on as before."""
+        c.llama_memory_seq_rm(self._memory, slot.seq_id, -1, -1)
+        slot.tokens, slot.n_aligned, slot.n_batched = [], 0, saved.n_batched
+        size = saved.state.nbytes
+        if c.llama_state_seq_set_data(self.handle, _bytes(saved.state), size, slot.seq_id) == size:
+            slot.tokens, slot.n_aligned = list(saved.tokens), saved.n_aligned
+        else:  # what part of it came in is removed again
+            c.llama_memory_seq_rm(self._memory, slot.seq_id, -1, -1)
 
     def _params(self, settings: EmbeddedSettings) -> c.llama_context_params:
         params: c.llama_context_params = c.llama_context_default_params()
@@ -167,6 +197,10 @@ class _Batch:
         self._wanted[n - n_logits : n] = 1
         self._seq_id[0] = seq_id
         self.struct.n_tokens = n
+
+
+def _bytes(state: npt.NDArray[np.uint8]) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _flash_attention(settings: EmbeddedSettings) -> int:

@@ -15,7 +15,9 @@ class EmbeddedSettings:
     """
 
     n_ctx: int = 4096
-    n_sequences: int = 4
+    n_sequences: int = 2
+    # For the states of sequences that were overwritten: 21 windows of 1,000 tokens (0.5B).
+    memory_mb: int = 256
     # A cancelled prompt evaluation loses the micro-batch it is in, so a micro-batch is small:
     # 128 tokens run at full speed on a CPU and are about half a second of the 0.5B on two cores.
     n_ubatch: int = 128

@@ -13,13 +13,17 @@ are. Cached tokens are kept only where they were computed in that same way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from fimls.engine.embedded.store import Saved
 
 GRAIN = 16
 
 # A prompt that shares fewer tokens than this with a sequence shares boilerplate, not a file.
 _WORTH_COPYING = 16
+# Fewer tokens than this are evaluated again as soon as their state is saved and put back.
+_WORTH_SAVING = 48
 
 
 @dataclass(slots=True)
@@ -40,11 +44,19 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Evaluate in ``slot``, keeping ``n_kept`` tokens, copied from ``source`` when given."""
+    """Evaluate in ``slot``, keeping ``n_kept`` tokens, those of ``source`` when given.
+
+    ``is_lossy`` tells that what ``slot`` held is worth saving before.
+    """
 
     slot: Slot
     n_kept: int
-    source: Slot | None = None
+    source: Slot | Saved | None = None
+
+    @property
+    def is_lossy(self) -> bool:
+        n_prompt = min(len(self.slot.tokens), self.slot.n_batched)
+        return n_prompt - (self.n_kept if self.source is None else 0) >= _WORTH_SAVING
 
 
 def n_batched(n_tokens: int, n_anchored: int) -> int:
@@ -67,7 +79,7 @@ def next_batch_end(n_done: int, n_batched: int, n_ubatch: int) -> int:
     return n_batched if n_done < n_batched else n_done + 1
 
 
-def n_reusable(slot: Slot, tokens: Sequence[int], n_batched: int) -> int:
+def n_reusable(slot: Slot | Saved, tokens: Sequence[int], n_batched: int) -> int:
     """How many tokens of ``slot`` are those that evaluating ``tokens`` would compute, bit for bit.
 
     Never all of ``tokens``: the last one is evaluated for its logits.
@@ -95,23 +107,37 @@ def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     return low
 
 
-def place(slots: Sequence[Slot], tokens: Sequence[int], n_batched: int, owner: int) -> Placement:
+def place(
+    slots: Sequence[Slot],
+    tokens: Sequence[int],
+    n_batched: int,
+    owner: int,
+    saved: Iterable[Saved] = (),
+) -> Placement:
     """The sequence with the longest reusable prefix, or the one unused for longest.
 
     A sequence is taken over when it serves all of ``tokens`` or most of it is of
     use. When only its beginning is (the same file elsewhere), that beginning is
     copied, so that both stay warm. A sequence in which another stream is
-    decoding is copied from, and taken only when there is no other.
+    decoding is copied from, and taken only when there is no other. A saved state
+    is put back where it has more to offer than any sequence.
     """
     reusable = {slot.seq_id: n_reusable(slot, tokens, n_batched) for slot in slots}
     best = max(slots, key=lambda slot: (reusable[slot.seq_id], slot.last_used))
-    n_kept = reusable[best.seq_id]
-    is_useful = n_kept >= n_batched or 2 * n_kept >= len(best.tokens)
-    if n_kept and is_useful and best.owner in {0, owner}:
-        return Placement(best, n_kept)
     idle = min(
         slots, key=lambda slot: (slot.owner not in {0, owner}, bool(slot.tokens), slot.last_used)
     )
+    n_kept = reusable[best.seq_id]
+    n_found, found = max(
+        ((n_reusable(one, tokens, n_batched), one) for one in saved),
+        key=lambda pair: pair[0],
+        default=(0, None),
+    )
+    if n_found >= n_kept + _WORTH_SAVING:
+        return Placement(idle, n_found, source=found)
+    is_useful = n_kept >= n_batched or 2 * n_kept >= len(best.tokens)
+    if n_kept and is_useful and best.owner in {0, owner}:
+        return Placement(best, n_kept)
     if idle is best or n_kept < _WORTH_COPYING:
         return Placement(idle, reusable[idle.seq_id])
     return Placement(idle, n_kept, source=best)
