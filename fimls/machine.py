@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+POWER_SUPPLIES = Path("/sys/class/power_supply")
+
 
 def cpu_name() -> str:
     """The processor's name as its maker gives it; its architecture where nobody tells."""
@@ -30,8 +32,18 @@ def usable_cpus() -> frozenset[int]:
     return frozenset(range(os.cpu_count() or 1))
 
 
-def on_battery() -> bool:
-    """Whether the machine runs on its battery; false where there is none, or nobody knows."""
+def on_battery(supplies: Path = POWER_SUPPLIES) -> bool:
+    """Whether the machine runs on its battery; false where there is none, or nobody knows.
+
+    Linux tells in files (Documentation/ABI/testing/sysfs-class-power); psutil reads them too,
+    but takes the battery of a wireless mouse for the machine's.
+    """
+    if supplies.is_dir():
+        found = [_supply(folder) for folder in supplies.iterdir()]
+        if any(one["type"] in {"mains", "usb"} and one["online"] == "1" for one in found):
+            return False
+        batteries = [one for one in found if one["type"] == "battery" and one["scope"] != "device"]
+        return any(one["status"] == "discharging" for one in batteries)
     import psutil  # noqa: PLC0415  # 30 ms
 
     try:
@@ -40,6 +52,15 @@ def on_battery() -> bool:
         return False
     # ``None``: the system cannot tell whether it is plugged in.
     return battery is not None and battery.power_plugged is False
+
+
+def _supply(folder: Path) -> dict[str, str]:
+    """One battery or plug; what it does not tell is empty."""
+    told = dict.fromkeys(("type", "scope", "online", "status"), "")
+    for name in told:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            told[name] = (folder / name).read_text("ascii").strip().lower()
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +80,14 @@ class CpuMeter:
     """
 
     def __init__(self) -> None:
-        self._cpus = usable_cpus()
+        self.cpus = usable_cpus()
 
     def read(self, pids: Iterable[int] = ()) -> CpuReading:
         import psutil  # noqa: PLC0415  # 30 ms
 
         busy_s = 0.0
         for number, times in enumerate(psutil.cpu_times(percpu=True)):
-            if number in self._cpus:
+            if number in self.cpus:
                 # Guest time is part of user time, waiting for a disk is no work.
                 idle = times.idle + getattr(times, "iowait", 0.0)
                 guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
@@ -80,7 +101,7 @@ class CpuMeter:
 
     def others_share(self, before: CpuReading, after: CpuReading) -> float:
         """Of the processors' time between two readings, the part that others used: 0 to 1."""
-        available_s = (after.at_s - before.at_s) * len(self._cpus)
+        available_s = (after.at_s - before.at_s) * len(self.cpus)
         if available_s <= 0:
             return 0.0
         others_s = (after.busy_s - before.busy_s) - (after.ours_s - before.ours_s)

@@ -322,9 +322,23 @@ def test_the_view_sets_ghost_text_off(default_model: Path) -> None:
 
 
 @pytest.mark.model
-def test_doctor_measures(default_model: Path) -> None:
-    """With a model at hand the doctor loads it, checks its template and measures it."""
-    told = json.loads(fimls("doctor", "--json", "--model", str(default_model)).stdout)
-    checks = {finding["check"]: finding for finding in told["findings"]}
-    assert checks["template"]["says"].startswith("qwen2.5-coder")
-    assert "tokens/s" in checks["speed"]["says"]
+def test_doctor_measures(default_model: Path, tmp_path: Path) -> None:
+    """With a model at hand the doctor loads it, checks its template, measures it, and says
+    what memory each part takes; what it measured of the machine is kept."""
+
+    def doctor(*options: str) -> dict[str, str]:
+        ran = fimls("doctor", "--json", "--model", str(default_model), *options,
+                    FIMLS_CACHE_DIR=str(tmp_path))  # fmt: skip
+        return {finding["check"]: finding["says"] for finding in json.loads(ran.stdout)["findings"]}
+
+    says = doctor()
+    assert says["template"].startswith("qwen2.5-coder")
+    assert "tokens/s" in says["speed"]
+    assert "measured just now" in says["threads"]
+    assert "logical processors" in says["machine"]
+    assert "mapped from the file" in says["weights"]
+    assert "12.3 kB (f16)" in says["KV cache"]  # 24 layers x 2 x 128 elements x 2 bytes
+    assert "remain" in says["memory"]
+    assert list((tmp_path / "calibrations").glob("*.json"))
+    says = doctor("--set", "engine.n_threads=1")
+    assert says["threads"].startswith("1 for tokens (engine.n_threads)")

@@ -20,6 +20,9 @@ def add_parser(
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quick", action="store_true", help="load no model, measure nothing")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="measure threads and speed of this machine anew"
+    )
     return parser
 
 
@@ -28,7 +31,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
     findings = []
     if args.json:
-        findings = list(examine(sources, quick=args.quick))
+        findings = list(examine(sources, quick=args.quick, calibrate=args.calibrate))
         entries = [
             {"check": f.check, "level": f.level.value, "says": f.says, "next": f.remedy}
             for f in findings
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
             Level.POOR: ("!!", "yellow"),
             Level.BROKEN: ("XX", "bold red"),
         }
-        for finding in examine(sources, quick=args.quick):
+        for finding in examine(sources, quick=args.quick, calibrate=args.calibrate):
             findings.append(finding)
             mark = marks[finding.level]
             console.print(Text.assemble(mark, f" {finding.check:<12} ", finding.says))

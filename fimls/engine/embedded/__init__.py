@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fimls.engine.embedded.engine import EmbeddedEngine
     from fimls.engine.embedded.vocabulary import LlamaVocabulary
 
-__all__ = ["EmbeddedSettings", "open_embedded", "open_vocabulary", "system_info"]
+__all__ = ["EmbeddedSettings", "open_embedded", "open_vocabulary", "supports_gpu", "system_info"]
 
 
 def open_embedded(
@@ -47,6 +47,14 @@ def open_vocabulary(path: Path) -> LlamaVocabulary:
     from fimls.engine.embedded.vocabulary import LlamaVocabulary  # noqa: PLC0415
 
     return LlamaVocabulary(Model(path, EmbeddedSettings(), vocab_only=True))
+
+
+def supports_gpu() -> bool:
+    """Whether this build of llama.cpp could use a graphics processor."""
+    settle()
+    import llama_cpp.llama_cpp as c  # noqa: PLC0415  # 0.3 s
+
+    return bool(c.llama_supports_gpu_offload())
 
 
 def system_info() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Request
+from fimls.engine.embedded import native
 from fimls.engine.embedded.calibration import Calibration
 from fimls.engine.embedded.context import Context
 from fimls.engine.embedded.model import Model, ProgressCallback
@@ -27,7 +28,7 @@ class EmbeddedEngine:
 
     Streams compute in the thread that iterates them, one micro-batch or token
     per turn. ``settings`` are those in force; ``calibration`` is what is known
-    of their speed; ``store`` keeps the states of overwritten sequences.
+    of their speed.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class EmbeddedEngine:
     ) -> None:
         n_threads = settings.n_threads or n_cores()
         self.settings = replace(settings, n_threads=n_threads)
+        native.forget_buffers()
         self._model = Model(path, self.settings, progress)
         try:
             self._vocabulary = LlamaVocabulary(self._model)
@@ -43,7 +45,8 @@ class EmbeddedEngine:
             self._model.close()
             raise
         self._n_ctx = context.n_ctx
-        self.store = context.store
+        self.n_ubatch = context.n_ubatch
+        self.buffers = native.buffers()
         self._runner = Runner(context)
         self.calibration: Calibration | None = None
         self.closing = Cancel()

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 import sys
 import threading
 from collections import deque
+from dataclasses import dataclass
 
 import llama_cpp.llama_cpp as c
+
+# Where llama.cpp puts what: "load_tensors:   CPU_Mapped model buffer size =   462.96 MiB".
+_BUFFER = re.compile(r": +(\S+) +(model|KV|compute|output) buffer size += +([\d.]+) MiB")
 
 logger = logging.getLogger("fimls.llama")
 
@@ -21,9 +26,28 @@ logger = logging.getLogger("fimls.llama")
 # cancelled three errors, and a real error is raised with what was said of it.
 _ERROR = 4
 
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory that llama.cpp has taken; its log is the only place that tells.
+
+    ``kind`` is "model", "KV", "compute" or "output".
+    """
+
+    device: str
+    kind: str
+    n_bytes: int
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether it is the file itself, which processes share and the system can drop."""
+        return self.device.endswith("_Mapped")
+
+
 _lock = threading.Lock()
 _started = False
 _complaints: deque[str] = deque(maxlen=4)
+_buffers: deque[Buffer] = deque(maxlen=64)
 
 
 @c.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
@@ -34,6 +58,10 @@ def _log(level: int, text: bytes, _user_data: object) -> None:
         return
     if level == _ERROR:
         _complaints.append(line)
+    found = _BUFFER.search(line)
+    if found:
+        device, kind, mebibytes = found.groups()
+        _buffers.append(Buffer(device, kind, int(float(mebibytes) * 1024**2)))
     logger.debug("%s", line)
 
 
@@ -50,6 +78,15 @@ def start() -> None:
 
 def forget_complaints() -> None:
     _complaints.clear()
+
+
+def forget_buffers() -> None:
+    _buffers.clear()
+
+
+def buffers() -> tuple[Buffer, ...]:
+    """What was taken since ``forget_buffers``, by whatever was opened in this process."""
+    return tuple(_buffers)
 
 
 def complaints() -> str:

@@ -1,0 +1,151 @@
+"""Examination of this installation: each check says what it found and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fimls import __version__
+from fimls.config import Config, Source, SourceKind, read, user_file_path
+from fimls.doctor.finding import Finding, Level
+from fimls.errors import FimlsError, ModelError
+from fimls.models import State, catalogue, find, models_dir, resolve, state
+
+# Instructions that llama.cpp's fast kernels for quantised weights are written for.
+_FAST_FEATURES = ("AVX2", "AVX512", "NEON", "SVE", "VSX")
+
+__all__ = ["Finding", "Level", "examine"]
+
+
+def examine(
+    sources: Sequence[Source], *, quick: bool = False, calibrate: bool = False
+) -> Iterator[Finding]:
+    """Every check, in the order in which things are needed; ``quick`` loads no model.
+
+    ``calibrate`` measures anew what is known of this machine already.
+    """
+    yield from _installation()
+    config, mistakes = read(sources)
+    yield from _settings(sources, mistakes)
+    yield from _grammars()
+    yield from _remote_engines(config)
+    if config.completion.engine != "embedded":
+        return
+    path = None
+    for finding, found in _models(config):
+        yield finding
+        path = found or path
+    if path is not None:
+        from fimls.doctor import engine  # noqa: PLC0415 - loads llama.cpp
+
+        yield from engine.examine(config, path, quick=quick, calibrate=calibrate)
+
+
+def _installation() -> Iterator[Finding]:
+    yield Finding(
+        "python",
+        Level.GOOD,
+        f"{platform.python_version()} on {sys.platform} {platform.machine()}: {sys.executable}",
+    )
+    yield Finding("fimls", Level.GOOD, f"{__version__} in {Path(__file__).parent.parent}")
+    try:
+        from fimls.engine.embedded import supports_gpu, system_info  # noqa: PLC0415 - loads it
+
+        features = system_info()
+        gpu = "built for a GPU" if supports_gpu() else "built without support for GPUs"
+        version = importlib.metadata.version("llama-cpp-python")
+    except (ImportError, OSError, RuntimeError, importlib.metadata.PackageNotFoundError) as error:
+        yield Finding(
+            "llama.cpp",
+            Level.BROKEN,
+            f"cannot be loaded: {error}",
+            f"{sys.executable} -m pip install --force-reinstall --no-cache-dir llama-cpp-python",
+        )
+        return
+    is_fast = any(feature in features for feature in _FAST_FEATURES)
+    yield Finding(
+        "llama.cpp",
+        Level.GOOD if is_fast else Level.POOR,
+        f"llama-cpp-python {version}: {', '.join(features) or 'no CPU features'}; {gpu}",
+        ""
+        if is_fast
+        else "Rebuild llama-cpp-python on this machine: it was built without fast kernels.",
+    )
+
+
+def _settings(sources: Sequence[Source], mistakes: Sequence[str]) -> Iterator[Finding]:
+    read_from = [
+        source.name
+        for source in sources
+        if source.values or source.kind in {SourceKind.USER_FILE, SourceKind.PROJECT_FILE}
+    ]
+    says = ", ".join(read_from) or f"all at their defaults (no {user_file_path()})"
+    yield Finding("settings", Level.GOOD, says)
+    for mistake in mistakes:
+        yield Finding("settings", Level.BROKEN, mistake, 'Mend the settings; see "fimls config".')
+
+
+def _grammars() -> Iterator[Finding]:
+    from fimls.scope import grammars  # noqa: PLC0415 - loads tree-sitter
+
+    missing = [name for name in grammars.WHEELS if grammars.load(name) is None]
+    present = len(grammars.WHEELS) - len(missing)
+    says = f"{present} of {len(grammars.WHEELS)} load"
+    if missing:
+        says += f"; by brackets and layout alone: {', '.join(missing)}"
+    yield Finding(
+        "grammars",
+        Level.GOOD if present else Level.BROKEN,
+        says,
+        "" if present else f"{sys.executable} -m pip install --force-reinstall fimls",
+    )
+
+
+def _models(config: Config) -> Iterator[tuple[Finding, Path | None]]:
+    """The configured models, and the file of the one that completes."""
+    directory = models_dir(config.models)
+    here = [m.name for m in catalogue().values() if (directory / m.file).is_file()]
+    yield Finding("models", Level.NOTE, f"{', '.join(here) or 'none'} in {directory}"), None
+    for role, name in (("completion", config.completion.model), ("review", config.review.model)):
+        if not name:
+            continue
+        try:
+            path = resolve(name, directory)
+        except ModelError as error:
+            remedy = f"fimls models pull {name}" if name in catalogue() else "fimls models list"
+            level = Level.BROKEN if role == "completion" else Level.POOR
+            yield Finding(f"{role} model", level, str(error), remedy), None
+            continue
+        yield _integrity(role, name, path, directory), path if role == "completion" else None
+
+
+def _integrity(role: str, name: str, path: Path, directory: Path) -> Finding:
+    check = f"{role} model"
+    size = f"{path.stat().st_size / 1e6:,.0f} MB"
+    if name not in catalogue():
+        return Finding(check, Level.NOTE, f"{path}, {size}, not from the catalogue")
+    found = state(find(name), directory, verify=True)
+    if found is State.WRONG:
+        remedy = f"fimls models rm {name} && fimls models pull {name}"
+        return Finding(check, Level.BROKEN, f"{path} is not the official file", remedy)
+    verified = "sha256 is the official one" if found is State.VERIFIED else "sha256 unknown"
+    return Finding(check, Level.GOOD, f"{name}, {size}, {verified}")
+
+
+def _remote_engines(config: Config) -> Iterator[Finding]:
+    from fimls.assembly import open_engine  # noqa: PLC0415
+
+    for name in dict.fromkeys((config.completion.engine, config.review.engine)):
+        if name not in config.engines:
+            continue
+        try:
+            engine = open_engine(config, name, config.completion.model)
+            if hasattr(engine, "probe"):
+                engine.probe()
+            engine.close()
+            yield Finding("engine", Level.GOOD, f"{name} answers")
+        except FimlsError as error:
+            yield Finding("engine", Level.BROKEN, str(error), f"Mend [engines.{name}].")
