@@ -146,7 +146,9 @@ def _opener(opener: str) -> str:
     return rf"(?<![\w$&{{\\]){escaped}" if opener == "#" else escaped
 
 
-_TAG_END = re.compile(r"\"[^\"]*\"|'[^']*'|=>|\{[^{}]*\}|/?>")
+# Braces in an attribute may hold objects, functions, and other elements.
+_BRACES = r"\{[^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*\}"
+_TAG_END = re.compile(rf"\"[^\"]*\"|'[^']*'|=>|{_BRACES}|\{{|/?>")
 # More than that is no tag; and each new piece has to look through it again.
 _LONGEST_TAG = 600
 # The same for a regular expression or character literal, which is found only when whole.
@@ -259,6 +261,8 @@ class Scanner:
         position, last = end, min(self._until, start + _LONGEST_TAG)
         while True:
             found = _TAG_END.search(self.text, position, last)
+            if found is not None and found.group() == "{":
+                found = None  # what it holds is not all there yet
             if found is None and not final and last == self._until:
                 self.position = self._resume = start
                 return None
