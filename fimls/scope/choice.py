@@ -16,7 +16,7 @@ from fimls.scope import layout
 from fimls.scope.judge import Judge
 from fimls.scope.layout import first_word
 from fimls.scope.site import Line, Site
-from fimls.scope.suffix import Repetition, Run, meets_tail
+from fimls.scope.suffix import Repetition, Run, meets_tail, n_open
 
 # Statements after which nothing more of the same block is run.
 _LEAVES = frozenset({"return", "raise", "throw"})
@@ -181,8 +181,13 @@ class Choice:
     # -- places
 
     def _boundaries(self, text: str, at: int) -> list[int]:
-        """The last line ends before ``at``, the last first."""
+        """The last line ends before ``at``, the last first.
+
+        None that tears a pair of brackets of the text's own apart: the whole may parse then,
+        but only because the surroundings lack a bracket somewhere else.
+        """
         ends: list[int] = []
+        most_open = n_open(text[:at], self.site)
         while len(ends) < _MOST_BOUNDARIES and at > 0:
             at = text.rfind("\n", 0, at)
             if at <= 0:
@@ -190,7 +195,7 @@ class Choice:
             end = self.trim(text, at + 1)
             if end and end not in ends and end < len(text):
                 ends.append(end)
-        return ends
+        return [end for end in ends if n_open(text[:end], self.site) <= most_open]
 
     def trim(self, text: str, at: int) -> int:
         """Without the white space before the cut, but with the line end that the tail needs."""

@@ -144,11 +144,15 @@ def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) 
 
 def is_balanced(text: str, site: Site) -> bool:
     """Whether the text closes what it opens, but for what the rest of the line closes."""
-    scanner = Scanner(site.language, text, opaque=site.opaque)
-    n_open = 0
-    for mark in scanner.marks():
+    return n_open(text, site) == site.unopened
+
+
+def n_open(text: str, site: Site) -> int:
+    """How many brackets the text opens and does not close."""
+    n = 0
+    for mark in Scanner(site.language, text, opaque=site.opaque).marks():
         if mark.kind is Kind.OPEN:
-            n_open += 1
-        elif mark.kind is Kind.CLOSE and n_open:
-            n_open -= 1
-    return n_open == site.unopened
+            n += 1
+        elif mark.kind is Kind.CLOSE and n:
+            n -= 1
+    return n
