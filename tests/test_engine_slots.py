@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimls.engine.embedded.healing import HealingTable
+from fimls.engine.embedded.seats import PAUSED_S, Seats
 from fimls.engine.embedded.slots import (
     GRAIN,
     Slot,
@@ -195,3 +196,51 @@ def test_who_gives_up_waits_no_longer():
         turns.nudge()
         thread.join(5)
         assert answers == [False]
+
+
+def sits(seats: Seats, number: int, urgency: int = 0, within_s: float = 0.05) -> bool:
+    """Whether this stream finds a seat within that time."""
+    end = time.monotonic() + within_s
+    threading.Timer(within_s, seats.nudge).start()
+    seats.take(urgency, number, lambda: time.monotonic() >= end)
+    return number in seats._sitting
+
+
+def test_more_streams_than_sequences():
+    """Nobody is put out while at work; who is over makes room, and the oldest comes next."""
+    seats = Seats(2)
+    assert sits(seats, 1)
+    assert sits(seats, 2)
+    assert not sits(seats, 3)
+    assert sits(seats, 1)  # its next token
+    came = []
+    threads = [
+        threading.Thread(target=lambda n=n: (seats.take(0, n, lambda: False), came.append(n)))
+        for n in (5, 4)
+    ]
+    for thread in threads:
+        thread.start()
+        while len(seats._waiting) < threads.index(thread) + 1:
+            time.sleep(0.001)
+    seats.leave(1)
+    threads[1].join(5)
+    assert came == [4]
+    seats.leave(4)
+    threads[0].join(5)
+    assert came == [4, 5]
+
+
+def test_the_less_urgent_and_the_paused_stand_up():
+    """A keystroke does not wait for a review, and nobody waits for who asks for nothing."""
+    seats = Seats(2)
+    assert seats.take(1, 1, lambda: False) == []
+    assert seats.take(0, 2, lambda: False) == []
+    assert seats.take(0, 3, lambda: False) == [1]
+    assert not sits(seats, 1, urgency=1)
+    seats.rest(2)
+    seats.rest(3)
+    assert seats.take(0, 3, lambda: False) == []
+    started = time.monotonic()
+    assert seats.take(0, 4, lambda: False) == [2]
+    assert 0.5 * PAUSED_S < time.monotonic() - started < 10 * PAUSED_S
+    assert not sits(seats, 2)

@@ -10,6 +10,7 @@ from itertools import count
 from typing import TypeVar
 
 from fimls.engine.embedded.context import Context
+from fimls.engine.embedded.seats import Seats
 from fimls.engine.embedded.slots import Slot, next_batch_end
 from fimls.engine.embedded.turns import Turns
 from fimls.errors import EngineFailed
@@ -40,6 +41,7 @@ class Runner:
         self._context = context
         self._n_ubatch = context.n_ubatch
         self._turns = Turns()
+        self._seats = Seats(len(context.slots))
         self._numbers = count(1)
         self._closed = False
         # Guards the abort flag together with whom it would hit.
@@ -66,12 +68,19 @@ class Runner:
         the evaluation, which goes on afterwards where it was.
         """
         while True:
-            with self._turns.turn(job.urgency, job.is_gone, self._yield_now) as is_ours:
-                self.check_open()
-                if not is_ours or job.is_gone():
-                    return None
-                if self._evaluate(job):
-                    return then(self._context)
+            for number in self._seats.take(
+                job.urgency, job.number, lambda: job.is_gone() or self._closed
+            ):
+                self._give_up_sequence(number)
+            try:
+                with self._turns.turn(job.urgency, job.is_gone, self._yield_now) as is_ours:
+                    self.check_open()
+                    if not is_ours or job.is_gone():
+                        return None
+                    if self._evaluate(job):
+                        return then(self._context)
+            finally:
+                self._seats.rest(job.number)
 
     def interrupt(self, number: int) -> None:
         """Stop what job ``number`` computes now, because it is gone."""
@@ -79,12 +88,12 @@ class Runner:
             if self._running == number:
                 self._context.abort.set(True)
         self._turns.nudge()
+        self._seats.nudge()
 
     def release(self, number: int) -> None:
         """Let others have the sequence of job ``number``; its tokens stay warm."""
-        for slot in self._context.slots:
-            if slot.owner == number:
-                slot.owner = 0
+        self._give_up_sequence(number)
+        self._seats.leave(number)
 
     def alter(self, change: Callable[[Context], None]) -> None:
         """Change the context between two turns, before all who wait."""
@@ -105,6 +114,11 @@ class Runner:
             self._context.abort.set(True)
         with self._turns.turn(-1, lambda: False, lambda: None):
             self._context.close()
+
+    def _give_up_sequence(self, number: int) -> None:
+        for slot in self._context.slots:
+            if slot.owner == number:
+                slot.owner = 0
 
     def _evaluate(self, job: Job) -> bool:
         """Evaluate what is missing; false when interrupted."""
