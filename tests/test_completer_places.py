@@ -19,15 +19,9 @@ TEXT = "".join(f"value_{number} = compute({number})\n" for number in range(300))
 HERE, THERE = TEXT.index("\nvalue_250 "), TEXT.index("\nvalue_40 ")
 
 
-class MeasuredEngine(ScriptedEngine):
-    """A scripted engine that says how fast it is."""
-
-    prompt_tokens_per_s = 400.0
-
-
 @pytest.fixture
-def engine() -> MeasuredEngine:
-    return MeasuredEngine("1\n")
+def engine() -> ScriptedEngine:
+    return ScriptedEngine("1\n", prompt_tokens_per_s=400.0)
 
 
 def open_completer(engine: ScriptedEngine, **options: int) -> Completer:
@@ -47,7 +41,7 @@ def n_prompts(engine: ScriptedEngine) -> list[int]:
     return [len(request.prompt.tokens) for request in engine.requests]
 
 
-def test_the_first_window_is_what_can_be_evaluated_in_time(engine: MeasuredEngine) -> None:
+def test_the_first_window_is_what_can_be_evaluated_in_time(engine: ScriptedEngine) -> None:
     ask(open_completer(engine, t_max_cold_ms=1000), HERE)
     ask(open_completer(engine, t_max_cold_ms=0), HERE)
     small, whole = n_prompts(engine)
@@ -64,7 +58,7 @@ def test_an_engine_that_does_not_tell_its_speed_gets_whole_windows() -> None:
     assert n_prompts(engine)[0] > 900
 
 
-def test_prepared_windows_are_whole_and_taken_next(engine: MeasuredEngine) -> None:
+def test_prepared_windows_are_whole_and_taken_next(engine: ScriptedEngine) -> None:
     """The idle request is one token at the lowest priority; typing goes on behind its prompt."""
     completer = open_completer(engine)
     ask(completer, HERE, "; x = ")
@@ -79,7 +73,7 @@ def test_prepared_windows_are_whole_and_taken_next(engine: MeasuredEngine) -> No
     assert asked[2].prompt.text.startswith(asked[1].prompt.text)
 
 
-def test_what_was_taken_back_changes_nothing(engine: MeasuredEngine) -> None:
+def test_what_was_taken_back_changes_nothing(engine: ScriptedEngine) -> None:
     """A keystroke in the middle of it: the small window, which is warm, is gone on with."""
     completer = open_completer(engine)
     ask(completer, HERE, "; x = ")
@@ -91,7 +85,7 @@ def test_what_was_taken_back_changes_nothing(engine: MeasuredEngine) -> None:
     assert last.prompt.text.startswith(first.prompt.text)
 
 
-def test_coming_back_continues_the_first_prompt(engine: MeasuredEngine) -> None:
+def test_coming_back_continues_the_first_prompt(engine: ScriptedEngine) -> None:
     completer = open_completer(engine)
     for place, typed in ((HERE, ";"), (THERE, "["), (HERE, "; x"), (THERE, "[0")):
         ask(completer, place, typed)

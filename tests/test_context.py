@@ -176,12 +176,14 @@ def test_what_is_warm_counts_for_nothing(there: int, spot: int) -> None:
     assert n_cold(afresh, typed) <= 120
 
 
-def test_idle_time_makes_a_small_window_whole() -> None:
-    small, _ = place(*at(BOTTOM), SMALL, words)
-    whole, typed = settle(*at(BOTTOM, "x = "), SMALL, words, [small])
+@pytest.mark.parametrize("n_cold", [120, 250])
+def test_idle_time_makes_a_small_window_whole(n_cold: int) -> None:
+    budget = replace(SMALL, n_cold=n_cold)
+    small, _ = place(*at(BOTTOM), budget, words)
+    whole, typed = settle(*at(BOTTOM, "x = "), budget, words, [small])
     assert (whole.is_whole, typed[-4:]) == (True, "x = ")
-    assert len(whole.prefix) > 2 * len(small.prefix)
-    assert settle(*at(BOTTOM, "x = "), SMALL, words, [whole, small]) is None
+    assert whole == place(*at(BOTTOM), Budget(400, 100), words)[0]
+    assert settle(*at(BOTTOM, "x = "), budget, words, [whole, small]) is None
 
 
 def test_idle_time_moves_an_anchor_whose_middle_is_nearly_full() -> None:

@@ -142,8 +142,9 @@ def _lines_above(text: str, n_lines: int) -> int:
 def _standing_tail(
     text: str, n_tokens: int, count_tokens: CountTokens, known: Sequence[Anchor]
 ) -> str:
-    """The end of ``text`` within budget, starting where a known window starts if it can."""
-    for kept in _standing(text, n_tokens, count_tokens, known):
+    """The end of ``text`` within budget, starting where a whole window starts if it can."""
+    whole_ones = [anchor for anchor in known if anchor.is_whole]
+    for kept in _standing(text, n_tokens, count_tokens, whole_ones):
         if len(kept) == len(text) or count_tokens(kept) >= LEAST_FILL * n_tokens:
             return kept
     whole = tail(text, n_tokens, count_tokens)

@@ -114,14 +114,22 @@ class ScriptedEngine:
     found decides, and a prompt without any is answered by an end token. Answers
     are texts for the cursor, so what ``heal`` covers is not part of them; an
     end-token spelling inside one ends it there. ``requests`` keeps what was asked.
+    ``prompt_tokens_per_s`` is a speed to pretend; ``None`` is a remote engine's.
     """
 
     def __init__(
-        self, script: Script, *, delay_ms: float = 0.0, n_ctx: int = 4096, name: str = "scripted"
+        self,
+        script: Script,
+        *,
+        delay_ms: float = 0.0,
+        n_ctx: int = 4096,
+        name: str = "scripted",
+        prompt_tokens_per_s: float | None = None,
     ) -> None:
         self._script = script
         self._delay_ms = delay_ms
         self._n_ctx = n_ctx
+        self.prompt_tokens_per_s = prompt_tokens_per_s
         self._vocabulary = ScriptedVocabulary(name)
         self._warm: tuple[int, ...] = ()
         self._closed = False
@@ -134,11 +142,6 @@ class ScriptedEngine:
     @property
     def n_ctx(self) -> int:
         return self._n_ctx
-
-    @property
-    def prompt_tokens_per_s(self) -> float | None:
-        """None: nothing is evaluated."""
-        return None
 
     def stream(self, request: Request, cancel: Cancel) -> ScriptedStream:
         if self._closed:
@@ -217,13 +220,15 @@ def open_scripted(name: str, table: Mapping[str, Any]) -> ScriptedEngine:
     """The engine of an ``[engines.NAME]`` table with ``kind = "scripted"``.
 
     ``answer`` is given always; a table ``answers`` maps what a prompt contains to the
-    answer; ``delay_ms`` passes before each token. Raises ``ConfigError``.
+    answer; ``delay_ms`` passes before each token; ``prompt_tokens_per_s`` is a speed to
+    pretend. Raises ``ConfigError``.
     """
     kinds: dict[str, tuple[type, ...]] = {
         "answer": (str,),
         "answers": (Mapping,),
         "delay_ms": (int, float),
         "n_ctx": (int,),
+        "prompt_tokens_per_s": (int, float),
     }
     for key, value in table.items():
         if key != "kind" and not isinstance(value, kinds.get(key, ())):
@@ -231,7 +236,10 @@ def open_scripted(name: str, table: Mapping[str, Any]) -> ScriptedEngine:
             raise ConfigError(f"engines.{name}.{key} = {value!r} is mistaken; keys are {known}")
     script = table.get("answers", table.get("answer", ""))
     return ScriptedEngine(
-        script, delay_ms=table.get("delay_ms", 0.0), n_ctx=table.get("n_ctx", 4096)
+        script,
+        delay_ms=table.get("delay_ms", 0.0),
+        n_ctx=table.get("n_ctx", 4096),
+        prompt_tokens_per_s=table.get("prompt_tokens_per_s"),
     )
 
 
