@@ -24,6 +24,7 @@ _LEAVES = frozenset({"return", "raise", "throw"})
 # costs a parse of 0.5 to 5 ms.
 _MOST_BOUNDARIES = 6
 _MOST_WEAK = 3
+_CLOSERS = " \t\n)]};,"
 
 
 @dataclass(slots=True)
@@ -92,17 +93,17 @@ class Choice:
             if fewest is None or n_errors < fewest[0]:
                 fewest = n_errors, cut
         for end in self._boundaries(text, at):
-            if not self._n_errors(text, end):
+            if not self._n_errors(text, end) and not self._drops_good_closer(text, end, at):
                 return Cut(end, reason)
         assert fewest is not None  # ``at`` itself is among the cuts
-        return Cut(0, reason) if self._leaves_hanging(fewest[1].at) else fewest[1]
+        return Cut(0, reason) if self._misses_layout(text, fewest[1].at) else fewest[1]
 
     def _n_errors(self, text: str, at: int) -> int:
         """Faults of the whole with ``text`` up to ``at``; none, where nobody can tell."""
-        return (self.judge.errors(text[:at]) or 0) + self._leaves_hanging(at)
+        return (self.judge.errors(text[:at]) or 0) + self._misses_layout(text, at)
 
-    def _leaves_hanging(self, at: int) -> bool:
-        """Whether what follows would be deeper than the line before it, and no block of it.
+    def _misses_layout(self, text: str, at: int) -> bool:
+        """Whether what follows is deeper than the line before it needs, or not deep enough.
 
         Parsers of half-typed code forgive that; Python does not.
         """
@@ -110,8 +111,18 @@ class Choice:
         kept = [line for line in self.lines if line.start < at]
         if not (language.indented and language.definition and kept and ahead) or language.ends:
             return False
-        is_deeper = kept[-1].indent < ahead[0].indent
-        return is_deeper and not layout.opens_block(kept[-1].text, language)
+        is_deeper = ahead[0].indent > kept[-1].indent
+        last = text[:at].rstrip().rpartition("\n")[2]  # of a statement of several lines, too
+        return is_deeper != layout.opens_block(last, language)
+
+    def _drops_good_closer(self, text: str, end: int, at: int) -> bool:
+        """Whether a shorter cut owes its better parse to a fault that was there before.
+
+        A brace too many far below, or a header out of sight, is not mended by leaving
+        out the closer of a block that the text opened.
+        """
+        is_closer = not text[end:at].strip(_CLOSERS)
+        return is_closer and self._n_errors(text, at) <= (self.judge.errors("") or 0)
 
     def _worth_trying(
         self, at: int, reason: StopReason, floor: int
@@ -160,9 +171,14 @@ class Choice:
             shorter = self.trim(text, self._aligned(run))
             if shorter and self.judge.is_no_worse_than(text[:shorter], text):
                 return Cut(shorter, StopReason.SUFFIX)
-        if self.judge.is_sound(text):
+        if not self._n_errors(text, len(text)):
             return Cut(len(text), StopReason.END)
-        ends = [len(text), *self._boundaries(text, len(text))[:3]]
+        at = len(text)
+        ends = [at] + [
+            end
+            for end in self._boundaries(text, at)[:3]
+            if not self._drops_good_closer(text, end, at)
+        ]
         return Cut(self._fewest_errors(text, ends), StopReason.END)
 
     def _at_cap(self, text: str, reason: StopReason) -> Cut:
@@ -175,7 +191,7 @@ class Choice:
         return Cut(self._fewest_errors(text, ends), reason)
 
     def _fewest_errors(self, text: str, ends: list[int]) -> int:
-        counted = [(self.judge.errors(text[:end]) or 0, index) for index, end in enumerate(ends)]
+        counted = [(self._n_errors(text, end), index) for index, end in enumerate(ends)]
         return ends[min(counted)[1]]
 
     # -- places
