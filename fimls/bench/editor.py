@@ -36,6 +36,7 @@ class Editor:
         self._client = client
         self._encoding = encoding
         self._explains = explains
+        self._t_total_ms = -1.0  # of the last completion that was computed
         self.pid = client._server.pid if client._server else 0  # noqa: SLF001 - pygls has no other way
 
     @classmethod
@@ -141,21 +142,29 @@ class Editor:
         items = answer.items if isinstance(answer, lsp.InlineCompletionList) else answer or ()
         text = str(getattr(items[0].insert_text, "value", items[0].insert_text)) if items else ""
         t_line_ms = t_ms if text else None  # the answer comes whole, its first line with it
-        return Record(
-            session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, **await self._explain()
-        )
+        told = await self._explain(t_ms)
+        return Record(session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, **told)
 
-    async def _explain(self) -> dict[str, Any]:
+    async def _explain(self, t_answer_ms: float) -> dict[str, Any]:
         if not self._explains:
             return {}
         params = lsp.ExecuteCommandParams(EXPLAIN)
         told = await self._client.workspace_execute_command_async(params)
         if not isinstance(told, dict):
             return {}
+        if not told["cached"]:
+            if told["t_total_ms"] == self._t_total_ms:
+                return {"n_evaluated": 0, "n_generated": 0}  # nothing was tried: inside a word, say
+            self._t_total_ms = told["t_total_ms"]
+        is_computed = told["n_generated"] > 0 and not told["cached"]
         return {
             "n_prompt": told["n_prompt"],
             "n_evaluated": 0 if told["cached"] else told["n_evaluated"],
             "n_generated": 0 if told["cached"] else told["n_generated"],
-            "t_first_token_ms": None if told["cached"] else told["t_first_token_ms"],
+            # From the request on, pauses and all: what came after the first token is taken off.
+            # A model that ends at once gives no token, and no time to one.
+            "t_first_token_ms": t_answer_ms - told["t_total_ms"] + told["t_first_token_ms"]
+            if is_computed
+            else None,
             "cached": told["cached"],
         }

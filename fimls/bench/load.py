@@ -137,7 +137,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         command = shlex.split(args.server)
     else:
         _check_engine(sources)
-        command = [sys.executable, "-m", "fimls", "--stdio", *_passed_on(args)]
+        command = [sys.executable, "-m", "fimls", "--stdio", *passed_on(args)]
     try:
         sizes = [int(size) for size in args.people.split(",")]
     except ValueError:
@@ -163,7 +163,7 @@ def _check_engine(sources: Sequence[Source]) -> None:
         )
 
 
-def _passed_on(args: argparse.Namespace) -> list[str]:
+def passed_on(args: argparse.Namespace) -> list[str]:
     """The settings of our own command line, for the servers we start."""
     words = ["--config", args.config] if hasattr(args, "config") else []
     words += ["--model", args.model] if hasattr(args, "model") else []

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fimls.bench import load as load_test
-from fimls.config import Source, load
+from fimls.cancel import Cancel
+from fimls.config import Config, Source, load
 
 if TYPE_CHECKING:
     from fimls.bench.replay import Outcome, Plan
+    from fimls.bench.sessions import Session
 
 
 def add_parser(
@@ -60,6 +64,10 @@ def add_parser(
         "--pace", choices=("full", "human"), default="full",
         help="each request waits for the last answer, or pauses as they were recorded",
     )  # fmt: skip
+    replay.add_argument(
+        "--check-text", action="store_true",
+        help="measure nothing: compute every prompt again without what was warm, and compare",
+    )  # fmt: skip
     replay.add_argument("--json", metavar="OUT", type=Path, help="every record, and the figures")
     replay.set_defaults(bench=_replay)
     load_test.add_parser(kinds, common)
@@ -79,9 +87,14 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     config = load(sources)
     found = sessions.load_all(args.sessions or sessions.SHIPPED)
     chosen = [session.first(args.limit) for session in found if args.only in session.name]
+    if args.check_text:
+        return _check_text(config, chosen)
     n_threads = config.engine.n_threads or min(os.cpu_count() or 1, 8)
-    ours = [sys.executable, "-m", "fimls", "--stdio", "--model", config.completion.model,
-            "--set", f"engine.n_threads={n_threads}"]  # fmt: skip
+    # A process of its own: one that is shared would be nobody's in the account of CPU seconds.
+    ours = [sys.executable, "-m", "fimls", "--stdio", *load_test.passed_on(args),
+            "--set", f"engine.n_threads={n_threads}", "--set", "engine.process=own"]  # fmt: skip
+    if not args.server:
+        _calibrate(config, n_threads)
     plan = Plan(
         sessions=chosen,
         command=shlex.split(args.server) if args.server else ours,
@@ -96,6 +109,53 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     if args.json is not None:
         args.json.write_text(json.dumps(_facts(outcome, plan), indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _calibrate(config: Config, n_threads: int) -> None:
+    """Measure the machine before, or the server would do so while the peer has its turn."""
+    from fimls import assembly, models  # noqa: PLC0415 - see fimls.cli
+    from fimls.engine.embedded import calibration, open_embedded  # noqa: PLC0415
+    from fimls.engine.embedded.measuring import Calibrator  # noqa: PLC0415
+
+    path = models.resolve(config.completion.model, models.models_dir(config.models))
+    settings = replace(assembly.embedded_settings(config.engine), n_threads=n_threads)
+    folder = assembly.calibrations_dir()
+    if calibration.load(folder, path, settings) is None:
+        with contextlib.closing(open_embedded(path, settings)) as engine:
+            Calibrator(engine, path, settings, folder).measure(Cancel())
+
+
+def _check_text(config: Config, sessions: Sequence[Session]) -> int:
+    from fimls import assembly, models  # noqa: PLC0415 - see fimls.cli
+    from fimls.bench import exact  # noqa: PLC0415
+    from fimls.engine.embedded import open_embedded  # noqa: PLC0415
+
+    completion = replace(config.completion, temperature=0.0)
+    path = models.resolve(completion.model, models.models_dir(config.models))
+    settings = assembly.embedded_settings(config.engine)
+    choose = partial(assembly.choose_template, completion.template, completion.model)
+    with contextlib.closing(open_embedded(path, settings)) as engine:
+        takes = []
+        for take in exact.record(engine, completion, choose, sessions):
+            takes.append(take)
+            print(f"{take.session}: {len(takes)} prompts", file=sys.stderr, flush=True)
+    n_warm = sum(take.usage.n_prompt - take.usage.n_evaluated for take in takes)
+    n_different = 0
+    cold = replace(settings, n_sequences=1, memory_mb=0)
+    with contextlib.closing(open_embedded(path, cold)) as engine:
+        for number, (take, is_same) in enumerate(exact.computed_cold(takes, engine), start=1):
+            n_different += not is_same
+            told = "the same" if is_same else "DIFFERENT"
+            print(f"{number} of {len(takes)}: {told}", file=sys.stderr, flush=True)
+            if not is_same:
+                print(f"{take.session}: another text, or other probabilities, for this prompt:")
+                print(take.request.prompt.text)
+    n_all = sum(take.usage.n_prompt for take in takes)
+    print(
+        f"{len(sessions)} sessions, {len(takes)} prompts of {n_all:,} tokens, {n_warm:,} of them "
+        f"warm: {n_different or 'none'} computed otherwise without what was warm"
+    )
+    return int(n_different > 0)
 
 
 async def _follow(plan: Plan) -> Outcome:
