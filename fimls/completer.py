@@ -83,12 +83,14 @@ class Completer:
         *,
         invoked: bool = False,
         chunks: tuple[Chunk, ...] = (),
+        n_predict: int | None = None,
     ) -> Completion | None:
         """What to insert at ``offset`` (in characters); its text is empty for nothing at all.
 
         ``None`` when nothing was tried: inside a word, or taken back meanwhile. ``invoked``
         means that a person asked for it by hand: it may take longer, and is answered inside
-        a word too. Blocks until done; ``cancel`` ends it within a token. Raises ``FimlsError``.
+        a word too. ``n_predict`` is for this once. Blocks until done; ``cancel`` ends it within a
+        token. Raises ``FimlsError``.
         """
         cursor = Cursor.at(document, offset)
         if cursor.is_inside_word and not invoked:
@@ -101,7 +103,8 @@ class Completer:
             except EngineUnreachable:
                 # The server left while its tokenizer was asked; another engine may answer now.
                 prompt = self.prompt(cursor, chunks)
-            completion = self._generate(cursor, prompt, cancel, invoked=invoked)
+            budget = self._options.n_predict if n_predict is None else n_predict
+            completion = self._generate(cursor, prompt, budget, cancel, invoked=invoked)
             if completion.stop_reason is StopReason.CANCELLED:
                 return None
             with self._lock:
@@ -166,7 +169,7 @@ class Completer:
             self._cache.forget(uri)
 
     def _generate(
-        self, cursor: Cursor, prompt: Prompt, cancel: Cancel, *, invoked: bool
+        self, cursor: Cursor, prompt: Prompt, n_predict: int, cancel: Cancel, *, invoked: bool
     ) -> Completion:
         options = self._options
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
@@ -174,7 +177,7 @@ class Completer:
         stream = self._engine.stream(
             Request(
                 prompt,
-                options.n_predict,
+                n_predict,
                 Sampling(options.temperature, options.top_p, options.min_p, options.seed),
             ),
             cancel,

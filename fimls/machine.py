@@ -32,12 +32,13 @@ def usable_cpus() -> frozenset[int]:
     return frozenset(range(os.cpu_count() or 1))
 
 
-def on_battery(supplies: Path = POWER_SUPPLIES) -> bool:
+def on_battery(supplies: Path | None = None) -> bool:
     """Whether the machine runs on its battery; false where there is none, or nobody knows.
 
     Linux tells in files (Documentation/ABI/testing/sysfs-class-power); psutil reads them too,
     but takes the battery of a wireless mouse for the machine's.
     """
+    supplies = supplies or POWER_SUPPLIES
     if supplies.is_dir():
         found = [_supply(folder) for folder in supplies.iterdir()]
         if any(one["type"] in {"mains", "usb"} and one["online"] == "1" for one in found):

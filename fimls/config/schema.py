@@ -96,8 +96,14 @@ class CompletionOptions:
         unit="ms", minimum=0, maximum=600_000, project=Project.SET,
     )  # fmt: skip
     debounce_ms: int = option(
-        0, "Pause in typing before a request is worked on; the newest request always wins.",
-        unit="ms", minimum=0, maximum=10_000, project=Project.SET,
+        -1, "Pause in typing before a request is worked on; -1: from the engine's measured speed, "
+        "none for a quick one. What is known already, or asked for by hand, waits for nothing.",
+        unit="ms", minimum=-1, maximum=10_000, project=Project.SET,
+    )  # fmt: skip
+    economy: bool = option(
+        True, "On battery, or while other programs keep the processors busy: half of `n_predict`, "
+        "a longer pause (where `debounce_ms` is -1), nothing prepared ahead.",
+        project=Project.SET,
     )  # fmt: skip
     anchor_lines: int = option(
         3, "Lines above the cursor at which the typed middle begins (see ARCHITECTURE.md).",

@@ -128,7 +128,7 @@ def _memory(engine: EmbeddedEngine) -> Iterator[Finding]:
     loaded = sum(b.n_bytes for b in buffers if b.kind == "model" and not b.is_mapped)
     cache = sum(b.n_bytes for b in buffers if b.kind == "KV")
     compute = sum(b.n_bytes for b in buffers if b.kind in {"compute", "output"})
-    warm = 0
+    warm = settings.memory_mb * 1_000_000
     parts = [f"{_mb(mapped)} mapped from the file, shared by all processes"] if mapped else []
     parts += [f"{_mb(loaded)} of their own"] if loaded else []
     yield Finding(

@@ -71,6 +71,11 @@ class LazyEngine:
         return self.get().n_ctx
 
     @property
+    def host_pid(self) -> int | None:
+        """The process that computes, where it is another one and has been started."""
+        return getattr(self._engine, "host_pid", None)
+
+    @property
     def prompt_tokens_per_s(self) -> float | None:
         return self.get().prompt_tokens_per_s
 

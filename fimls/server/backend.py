@@ -111,6 +111,13 @@ class Backend:
         engine = None if self._opened is None else self._opened.engine
         return str(getattr(engine, "condition", ""))
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Processes of ours that compute, besides this one."""
+        engine = None if self._opened is None else self._opened.engine
+        pid = getattr(engine, "host_pid", None)
+        return () if pid is None else (pid,)
+
     def forget(self, uri: str) -> None:
         """A document was closed."""
         for completer in self._completers.values():

@@ -28,6 +28,7 @@ from fimls.server.exclusion import Exclusion
 from fimls.server.idle import Idle
 from fimls.server.jobs import Jobs, in_thread
 from fimls.server.opening import open_engine_of
+from fimls.server.pace import Pace
 from fimls.server.progress import progress
 from fimls.server.protocol import Protocol
 from fimls.server.settings import ReadSource, Settings
@@ -55,7 +56,8 @@ class Session(LanguageServer):
         )
         self.settings = Settings(sources)
         self.jobs = Jobs()
-        self.idle = Idle()
+        self.pace = Pace()
+        self.idle = Idle(lambda: self.pace.may_work_idly(self.settings.config.completion))
         self.backend = Backend(self._load, self._engine_is, self._failed)
         self.exclusion = Exclusion()
         self.desk = Desk(self)
@@ -66,6 +68,7 @@ class Session(LanguageServer):
         self.last: tuple[str, Completion] | None = None
         self.metrics = Metrics()
         self._n_thinking = 0
+        self._sparing = ""  # why less is done than the settings say
         self._told: set[str] = set()
 
     @property
@@ -105,18 +108,25 @@ class Session(LanguageServer):
         options = config.completion
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
         completer = await self.backend.completer(options, t_max_ms / 1000)
-        pauses = completer is not None and options.debounce_ms > 0 and not invoked
-        if completer is not None and pauses and not completer.recall(document, asked.offset):
-            await asyncio.sleep(options.debounce_ms / 1000)
-        if completer is None or cancel.is_set():  # a newer keystroke came meanwhile
+        if completer is None:
             return None
+        eager = self.pace.eagerness(options, self.backend.pids)
+        pauses = eager.pause_ms > 0 and not invoked
+        if pauses and not completer.recall(document, asked.offset):
+            await asyncio.sleep(eager.pause_ms / 1000)
+        if cancel.is_set():  # a newer keystroke came meanwhile
+            return None
+        n_predict = options.n_predict if invoked else eager.n_predict
+        self._sparing = eager.reason
         self._think(+1)
         self.desk.gate.hold()
         try:
             completion = await self.jobs.run(
                 document.uri,
                 cancel,
-                lambda cancel: completer.complete(document, asked.offset, cancel, invoked=invoked),
+                lambda cancel: completer.complete(
+                    document, asked.offset, cancel, invoked=invoked, n_predict=n_predict
+                ),
             )
         except FimlsError as error:
             self._could_not(error, config)
@@ -132,6 +142,7 @@ class Session(LanguageServer):
         if completion is not None:
             self.last = (document.uri, completion)
             self.metrics.add(completion)
+            self.pace.add(completion)
             level = logging.DEBUG if completion.cached else logging.INFO
             logger.log(level, "%s", _summary(completion))
         return completion if completion is not None and completion.text else None
@@ -203,7 +214,7 @@ class Session(LanguageServer):
         self._n_thinking += change
         if self._n_thinking or self.status.state is State.THINKING:
             state = State.THINKING if self._n_thinking else State.IDLE
-            condition = self.backend.condition
+            condition = "; ".join(filter(None, (self.backend.condition, self._sparing)))
             self.tell_status(Status(state, condition, model=engine_name(self.settings.config)))
 
     # The model: from disk, or, with consent, from the network.

@@ -169,6 +169,56 @@ async def test_a_pause_in_typing_is_waited_for(edit: Edit) -> None:
         assert time.perf_counter() - began < 0.3
 
 
+async def test_the_pause_follows_the_engine(edit: Edit) -> None:
+    """Behind a slow engine a burst of keys is waited out: the older ones never reach it."""
+    async with edit(scripted(LONG, delay_ms=400, n_predict=1)) as editor:
+        uri = editor.open("def f():\n    ")
+        await editor.status_is("idle")
+        await editor.ghost(uri, 1, 4)  # nothing is known of the engine: at once
+        await editor.status_is("idle")
+        editor.statuses.clear()
+        editor.type(uri, 1, 4, "y")
+        began = time.perf_counter()
+        asked = editor.ask(uri, 1, 5)
+        await editor.status_is("thinking")
+        assert time.perf_counter() - began >= 0.14  # (400 - 100) / 2 ms, less a clock's tick
+        await asked.answer
+
+
+async def test_sparing_the_battery(edit: Edit, tmp_path: Path) -> None:
+    """On battery half as much is written, and the status says why; a setting switches it off."""
+    supply = tmp_path / "supplies" / "BAT0"
+    supply.mkdir(parents=True)
+    (supply / "type").write_text("Battery\n")
+    (supply / "status").write_text("Discharging\n")
+    # The real server on another machine, as far as it can tell.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, fimls.machine\n"
+        f"fimls.machine.POWER_SUPPLIES = pathlib.Path({str(supply.parent)!r})\n"
+    )
+    environ = {"PYTHONPATH": str(tmp_path)}
+
+    async def n_generated(editor: Any, uri: str, line: int) -> int:
+        editor.type(uri, line, 4, "x()\n    ")
+        await editor.ghost(uri, line + 1, 4)
+        return (await editor.explain())["n_generated"]
+
+    async with edit(scripted(LONG, n_predict=64), environ=environ) as editor:
+        uri = editor.open("def f():\n    ")
+        # Nobody waits for the first look at the machine.
+        lines = iter(range(1, 200))
+        while await n_generated(editor, uri, next(lines)) == 64:
+            await editor.pause(0.05)
+        assert await n_generated(editor, uri, next(lines)) == 32
+        told = await editor.execute("fimls.status")
+        assert plain(told)["message"] == "on battery: shorter completions"
+    async with edit(scripted(LONG, n_predict=64, economy=False), environ=environ) as editor:
+        uri = editor.open("def f():\n    ")
+        for line in (1, 2, 3):
+            assert await n_generated(editor, uri, line) == 64
+            await editor.pause(0.05)
+
+
 async def test_the_menus_choice_is_honoured(edit: Edit) -> None:
     """With an entry selected in the menu, ghost text continues that entry."""
     async with edit(scripted("(1)\n\n\nprint()\n"), client="vscode-1.139.1") as editor:

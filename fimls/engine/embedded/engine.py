@@ -28,7 +28,7 @@ class EmbeddedEngine:
 
     Streams compute in the thread that iterates them, one micro-batch or token
     per turn. ``settings`` are those in force; ``calibration`` is what is known
-    of their speed.
+    of their speed; ``store`` keeps the states of overwritten sequences.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class EmbeddedEngine:
         self._n_ctx = context.n_ctx
         self.n_ubatch = context.n_ubatch
         self.buffers = native.buffers()
+        self.store = context.store
         self._runner = Runner(context)
         self.calibration: Calibration | None = None
         self.closing = Cancel()
