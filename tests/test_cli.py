@@ -318,7 +318,7 @@ def test_the_view_sets_ghost_text_off(default_model: Path) -> None:
     ran = fimls("complete", f"{NORM}:4:5", *PATIENT, "--model", str(default_model))
     assert re.search(r"^    4      ⟦r = .*⟧$", ran.stdout, re.MULTILINE)
     assert re.search(r"^stopped +(scope|suffix): ", ran.stdout, re.MULTILINE)
-    assert "of 128 saved" in ran.stdout
+    assert "of 256 saved" in ran.stdout
 
 
 @pytest.mark.model

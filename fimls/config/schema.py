@@ -75,8 +75,9 @@ class CompletionOptions:
         maximum=1_000_000, project=Project.SET,
     )  # fmt: skip
     n_predict: int = option(
-        128, "Longest completion.", unit="tokens", minimum=1, maximum=8192, project=Project.SET
-    )
+        256, "Longest completion; it ends with its scope long before, as a rule.",
+        unit="tokens", minimum=1, maximum=8192, project=Project.SET,
+    )  # fmt: skip
     t_max_predict_ms: int = option(
         4000, "Time for a completion that nobody asked for; then what is complete is shown.",
         unit="ms", minimum=50, maximum=600_000, project=Project.SET,
