@@ -179,8 +179,12 @@ _LAST_BRANCHES = frozenset({"else", "finally"})
 
 
 def goes_on_above(indent: int, head: str, site: Site, floor: Floor) -> bool:
-    """An ``else`` or ``except`` of the block that the cursor is in, outside definitions."""
-    is_of_block = not floor.member and not floor.in_definition and indent == floor.indent - 1
+    """An ``else`` or ``except`` of the block that the cursor is in, outside definitions.
+
+    Where a word closes definitions, they may have a ``rescue`` of their own.
+    """
+    has_branches = not floor.in_definition or bool(site.language.ends)
+    is_of_block = not floor.member and has_branches and indent == floor.indent - 1
     return is_of_block and first_word(head) in site.language.goes_on
 
 
