@@ -7,7 +7,9 @@ and the evaluation all build what they need here.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -132,18 +134,28 @@ def _open_embedded(
     options: EngineOptions, path: Path, progress: Progress | None, notify: Notify | None
 ) -> Engine:
     settings = embedded_settings(options)
-    if options.process == "inside":
+    # Python has no Unix sockets on Windows.
+    if options.process == "inside" or os.name != "posix":
         return open_embedded(path, settings, progress, calibrations_dir())
-    from fimls.engine.shared import (  # noqa: PLC0415 - only where processes are asked for
+    from fimls.engine.shared import (  # noqa: PLC0415 - not for the command line's help
         AttachedEngine,
+        CannotShare,
         ChildLink,
         SharedLink,
         embedded_opener,
     )
 
     opener = embedded_opener(path, settings, calibrations_dir())
-    link = SharedLink(opener) if options.process == "shared" else ChildLink(opener)
-    return AttachedEngine(link, notify, progress)
+    if options.process == "shared":
+        try:
+            return AttachedEngine(SharedLink(opener), notify, progress)
+        except CannotShare as error:
+            tell = notify or logger.warning
+            tell(
+                f"the model is loaded for this editor alone: {error} "
+                '(engine.process = "own" says that this is meant)'
+            )
+    return AttachedEngine(ChildLink(opener), notify, progress)
 
 
 def calibrations_dir() -> Path:
@@ -165,6 +177,11 @@ def embedded_settings(options: EngineOptions) -> EmbeddedSettings:
         kv_type=options.kv_type,
         mmap=options.mmap,
     )
+
+
+def unshared(config: Config) -> Config:
+    """The same with the model in this process, so that nobody else's work is measured."""
+    return replace(config, engine=replace(config.engine, process="inside"))
 
 
 def choose_template(override: str, model: str, vocabulary: Vocabulary | None) -> BoundTemplate:

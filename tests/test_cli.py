@@ -21,6 +21,8 @@ from fimls.fim import Completion, StopReason
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NORM = EXAMPLES / "norm.py"
+# Nobody's settings, and no engine that stays a while for the next test.
+PRIVATE = {"FIMLS_CONFIG": os.devnull, "FIMLS_ENGINE_PROCESS": "inside", "COLUMNS": "100"}
 # What is asserted must not depend on how busy the machine is.
 PATIENT = ("--set", "completion.t_max_invoked_ms=600000")
 FACTS = {
@@ -48,7 +50,7 @@ def fimls(*args: str, stdin: str = "", **environ: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         timeout=300,
-        env={**clean, "FIMLS_CONFIG": os.devnull, "COLUMNS": "100", **environ},
+        env={**clean, **PRIVATE, **environ},
         check=False,
     )
 

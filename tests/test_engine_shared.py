@@ -19,7 +19,16 @@ import pytest
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Priority, Request, Sampling
-from fimls.engine.shared import AttachedEngine, ChildLink, Opener, SharedLink, place, wire
+from fimls.engine.shared import (
+    AttachedEngine,
+    CannotShare,
+    ChildLink,
+    Opener,
+    SharedLink,
+    links,
+    place,
+    wire,
+)
 from fimls.errors import EngineFailed, ModelMissing, OutOfMemory
 from fimls.fim import Piece, Prompt, Segment, SegmentKind
 
@@ -289,6 +298,66 @@ def test_a_dead_ones_socket_is_no_obstacle(folder: Path) -> None:
     assert link.path.exists()
     with closing(AttachedEngine(link)) as engine:
         assert generate(engine, 1) == "0 "
+
+
+def test_a_later_ones_socket_is_not_removed(folder: Path) -> None:
+    """Temporary folders are cleaned up now and then; whoever listens there next is let be."""
+    one = shared(folder)
+    [path] = folder.glob("*.sock")
+    path.unlink()
+    with closing(shared(folder)) as two:
+        assert two.host_pid != one.host_pid
+        one.close()
+        assert eventually(lambda: not alive(one.host_pid))
+        with closing(shared(folder)) as three:
+            assert three.host_pid == two.host_pid
+
+
+def test_a_client_is_killed_while_it_is_answered(folder: Path) -> None:
+    """The one who started the host, even: the others are served on, and then it ends."""
+    script = (
+        "import sys\n"
+        "from tests.test_engine_shared import *\n"
+        "engine = AttachedEngine(SharedLink(opener(pause_s=0.2), Path(sys.argv[1])))\n"
+        "print(engine.host_pid, flush=True)\n"
+        "generate(engine, 1000)\n"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        with closing(shared(folder, pause_s=0.2)) as other:
+            assert other.host_pid == pid
+            starter.kill()
+            assert generate(other, 3) == "0 1 2 "
+    os.kill(pid, signal.SIGTERM)  # it was started by another process, and stays for 10 s
+
+
+@pytest.mark.parametrize("kind", ["too long", "a file"])
+def test_no_place_for_a_socket(tmp_path: Path, kind: str) -> None:
+    """Said as what it is, so that the engine can be had without sharing it."""
+    folder = tmp_path / ("x" * 120 if kind == "too long" else "here")
+    if kind == "a file":
+        folder.touch()
+    with pytest.raises(CannotShare, match="XDG_RUNTIME_DIR"):
+        AttachedEngine(SharedLink(opener(), folder))
+
+
+def test_after_an_upgrade(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is older than what it would start is told to be restarted, and nothing else."""
+    monkeypatch.setattr(links, "__version__", "0.0.1")
+    with pytest.raises(EngineFailed, match=r"fimls 0.0.1 was replaced by .* restart the editor"):
+        shared(folder)
+
+
+def test_a_host_finds_what_its_starter_finds(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Launchers extend the path of one process; the engine's must not miss it."""
+    (tmp_path / "far_away.py").write_text("from tests.hosted_engines import counting\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with closing(AttachedEngine(SharedLink(Opener("far_away:counting", {}), folder))) as engine:
+        assert generate(engine, 2) == "0 1 "
 
 
 def test_overhead_per_token() -> None:

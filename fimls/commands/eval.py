@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     from fimls.evaluation.records import Store  # noqa: PLC0415
     from fimls.evaluation.sandbox import Limits, Sandbox  # noqa: PLC0415
 
-    config = load(sources)
+    config = assembly.unshared(load(sources))
     options = replace(config.completion, n_predict=args.n_predict or config.completion.n_predict)
     holes = _holes(args.data, args.limit, args.seed)
     sandbox = Sandbox(Limits(cpu_s=args.timeout))

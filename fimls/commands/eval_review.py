@@ -37,10 +37,10 @@ def add_parser(
 
 
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
-    from fimls.assembly import open_reviewer, review_names  # noqa: PLC0415 - see fimls.cli
+    from fimls.assembly import open_reviewer, review_names, unshared  # noqa: PLC0415 - see fimls.cli
     from fimls.evaluation import review, review_faults  # noqa: PLC0415
 
-    config = load(sources)
+    config = unshared(load(sources))
     if hasattr(args, "model"):
         config = replace(config, review=replace(config.review, model=args.model))
     pairs = review_faults.load(args.data or Path(review_faults.__file__).with_suffix(".jsonl"))

@@ -10,5 +10,14 @@ A crash inside llama.cpp ends the host's process and no server's.
 from fimls.engine.shared.attached import AttachedEngine
 from fimls.engine.shared.links import ChildLink, Link, Opener, SharedLink
 from fimls.engine.shared.openers import embedded_opener
+from fimls.engine.shared.place import CannotShare
 
-__all__ = ["AttachedEngine", "ChildLink", "Link", "Opener", "SharedLink", "embedded_opener"]
+__all__ = [
+    "AttachedEngine",
+    "CannotShare",
+    "ChildLink",
+    "Link",
+    "Opener",
+    "SharedLink",
+    "embedded_opener",
+]

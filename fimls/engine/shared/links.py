@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from fimls import __version__
 from fimls.engine.shared import place
 from fimls.errors import EngineFailed
 
@@ -35,7 +37,19 @@ class Opener:
         """A host's command line."""
         arguments = json.dumps(self.arguments)
         module = "fimls.engine.shared.main"
-        return [sys.executable, "-m", module, self.target, arguments, *options]
+        start = [sys.executable, "-m", module, "--version", __version__]
+        return [*start, self.target, arguments, *options]
+
+
+def environment() -> dict[str, str]:
+    """A host's environment: it finds what we find, also where a launcher extended our path.
+
+    The current folder is not for it: "python -m" puts that in front.
+    """
+    here = Path.cwd()
+    paths = [path for path in sys.path if Path(path).is_absolute() and Path(path) != here]
+    paths += [given for given in [os.environ.get("PYTHONPATH")] if given]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class Link(Protocol):
@@ -98,6 +112,7 @@ class ChildLink:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 self._opener.command("--control", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # a server's own stdout is its protocol
                 cwd=NEUTRAL_FOLDER,
@@ -119,7 +134,8 @@ class ChildLink:
 class SharedLink:
     """The user's one host of this kind; whoever finds none starts it, and it outlives them.
 
-    It ends by itself, and removes its socket, when its last client has gone.
+    It ends by itself, and removes its socket, when its last client has gone. Raises
+    ``CannotShare`` where there is no place for its socket.
     """
 
     def __init__(self, opener: Opener, folder: Path | None = None) -> None:
@@ -128,6 +144,8 @@ class SharedLink:
         self._process: subprocess.Popen[bytes] | None = None
 
     def connect(self) -> socket.socket:
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None  # how that one ended is told by now
         connection = place.connect(self.path)
         if connection is not None:
             return connection
@@ -137,7 +155,7 @@ class SharedLink:
                 self._start()
                 connection = place.connect(self.path)
         if connection is None:
-            raise EngineFailed(f"cannot listen at {self.path}; check the folder's rights")
+            raise EngineFailed(f"nobody listens at {self.path} although it was started")
         return connection
 
     def why_it_ended(self) -> str:
@@ -154,6 +172,7 @@ class SharedLink:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 self.opener.command("--listener", str(listener.fileno()), str(self.path)),
                 pass_fds=[listener.fileno()],
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # it must not hold an editor's pipe open

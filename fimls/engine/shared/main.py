@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from fimls import __version__
 from fimls.engine.base import Engine
 from fimls.engine.shared import place
 from fimls.engine.shared.host import Host, OpenEngine
+from fimls.errors import EngineFailed
 
 # An editor that restarts its server finds the model still loaded.
 LINGER_S = 10.0
@@ -26,18 +28,24 @@ END_S = 3.0
 def main() -> None:
     """Serve until the owner or the last client has gone."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("target")
-    parser.add_argument("arguments")
+    parser.add_argument("target", help="what opens the engine, as MODULE:FUNCTION")
+    parser.add_argument("arguments", help="what it is called with, as JSON")
+    parser.add_argument("--version", help="of the one who starts this")
     parser.add_argument("--control", type=int)
     parser.add_argument("--listener", nargs=2)
     parser.add_argument("--linger", type=float, default=LINGER_S)
     args = parser.parse_args()
-    module, _, function = args.target.partition(":")
-    opener = getattr(importlib.import_module(module), function)
-    arguments = json.loads(args.arguments)
 
     def open_engine(progress: Callable[[float], None]) -> Engine:
-        engine: Engine = opener(arguments, progress)
+        if args.version != __version__:
+            # A server that runs since before an upgrade speaks another protocol, perhaps.
+            raise EngineFailed(
+                f"fimls {args.version} was replaced by {__version__} meanwhile; restart the "
+                "editor's language server"
+            )
+        module, _, function = args.target.partition(":")
+        opener = getattr(importlib.import_module(module), function)
+        engine: Engine = opener(json.loads(args.arguments), progress)
         return engine
 
     # The terminal's Ctrl-C is for the one in front; we end with our clients.
@@ -78,6 +86,7 @@ def serve_listener(
 
     A model that cannot be loaded is told to those who wait, and ends it.
     """
+    marked = place.mark(path)
     threading.Thread(target=host.load, args=(open_engine,), daemon=True).start()
     while not over.is_set():
         if select.select([listener], [], [], 0.2)[0]:
@@ -92,11 +101,11 @@ def serve_listener(
             # Nobody can connect between the last look and the end of the socket.
             with place.held(path.parent):
                 if not select.select([listener], [], [], 0)[0]:
-                    place.leave(path)
+                    place.leave(path, marked)
                     listener.close()
                     return
     with place.held(path.parent):
-        place.leave(path)
+        place.leave(path, marked)
     listener.close()
 
 
