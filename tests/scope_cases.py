@@ -10,6 +10,8 @@ what should be left of it:
     --- expected
     what belongs here
 
+Titles name where the code is from, and which texts a real model wrote.
+
 ``--- kept`` in place of the two: all of it belongs here. ``[broken]`` marks code
 that does not parse around the cursor.
 """
@@ -41,6 +43,11 @@ class Case:
     @property
     def is_kept(self) -> bool:
         return self.generated == self.expected
+
+    @property
+    def is_derived(self) -> bool:
+        """Made of another piece of code by rule, and not judged by a person."""
+        return self.title.startswith(("whole: ", "another definition after: ", "nothing after"))
 
     @property
     def is_broken(self) -> bool:
