@@ -7,11 +7,13 @@ from functools import partial
 import pytest
 
 from fimls.assembly import choose_template
+from fimls.bench.sessions import Session, load_all
 from fimls.cancel import Cancel
 from fimls.completer import Completer
 from fimls.config import CompletionOptions
 from fimls.document import Snapshot
 from fimls.engine.base import Priority
+from fimls.engine.embedded.slots import common_prefix
 from fimls.engine.scripted import ScriptedEngine
 
 TEXT = "".join(f"value_{number} = compute({number})\n" for number in range(300))
@@ -92,3 +94,30 @@ def test_coming_back_continues_the_first_prompt(engine: ScriptedEngine) -> None:
     here, there, here_again, there_again = (request.prompt.tokens for request in engine.requests)
     assert here_again[: len(here) - 1] == here[:-1]
     assert there_again[: len(there) - 1] == there[:-1]
+
+
+@pytest.mark.parametrize("session", load_all(), ids=lambda session: session.name)
+def test_typing_only_appends_to_prompts(session: Session) -> None:
+    """Over recorded sessions: keys, backspaces, newlines, jumps, an edit at the top of the file.
+
+    Only a place that is new is cold, and no more of it than can be evaluated in time; coming
+    back, and an edit elsewhere, change no prompt.
+    """
+    engine = ScriptedEngine("", prompt_tokens_per_s=200.0)
+    completer = open_completer(engine, t_max_cold_ms=1000)
+    added = []
+    earlier: list[list[int]] = []
+    for number, (event, text) in enumerate(session.states()):
+        if event.ask:
+            here = Snapshot("file:///a", session.language, number, text, session.path)
+            completer.complete(here, event.cursor, Cancel())
+        for request in engine.requests:
+            tokens = list(request.prompt.tokens)
+            warm = max((common_prefix(tokens, other) for other in earlier), default=0)
+            added.append(len(tokens) - warm)
+            earlier.append(tokens)
+        engine.requests.clear()
+    assert len(added) > 30
+    cold = [n_added for n_added in added if n_added > 12]
+    assert len(cold) <= 2, "the place where it was opened, and the one jumped to"
+    assert max(cold) < 230
