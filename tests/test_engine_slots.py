@@ -104,6 +104,12 @@ def test_a_saved_state_is_put_back_where_it_has_more_to_offer():
     assert not placement.is_lossy, "only what was typed or generated goes"
 
 
+def test_what_does_not_come_back_is_not_saved():
+    """A review of a whole file does not push out the places where somebody types."""
+    reviewed = Slot(0, list(range(100)), n_aligned=96, n_batched=98, comes_back=False)
+    assert not place([reviewed], list(range(700, 800)), 98, 3).is_lossy
+
+
 def test_a_few_tokens_are_not_worth_a_state():
     warm = Slot(0, list(range(30)), n_aligned=16, n_batched=28, last_used=2)
     placement = place([warm], list(range(700, 800)), 98, 3, [save(list(range(700, 740)))])

@@ -54,7 +54,9 @@ class Context:
         self._memory = memory
         self._batch = _Batch(self.n_ubatch)
 
-    def place(self, tokens: Sequence[int], n_batched: int, owner: int) -> Slot:
+    def place(
+        self, tokens: Sequence[int], n_batched: int, owner: int, *, comes_back: bool = True
+    ) -> Slot:
         """The slot for ``tokens``, cut back to what of it can stay."""
         self._clock += 1
         placement = place(self.slots, tokens, n_batched, owner, self.store)
@@ -73,6 +75,7 @@ class Context:
         slot.owner = owner
         self.cut(slot, placement.n_kept)
         slot.n_batched = n_batched
+        slot.comes_back = comes_back
         return slot
 
     def cut(self, slot: Slot, n_keep: int) -> None:

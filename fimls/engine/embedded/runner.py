@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+from fimls.engine.base import Priority
 from fimls.engine.embedded.context import Context
 from fimls.engine.embedded.seats import Seats
 from fimls.engine.embedded.slots import Slot, next_batch_end
@@ -124,7 +125,12 @@ class Runner:
         """Evaluate what is missing; false when interrupted."""
         slot = job.slot
         if slot is None or slot.owner != job.number:  # at the start, or taken by another
-            slot = job.slot = self._context.place(job.tokens, job.n_batched, job.number)
+            slot = job.slot = self._context.place(
+                job.tokens,
+                job.n_batched,
+                job.number,
+                comes_back=job.urgency != Priority.REVIEW,
+            )
         while True:
             n_done = len(slot.tokens)
             batch = job.tokens[n_done : next_batch_end(n_done, job.n_batched, self._n_ubatch)]

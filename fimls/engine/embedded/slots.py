@@ -31,7 +31,8 @@ class Slot:
     """One sequence of the context and the tokens whose keys and values it holds.
 
     The first ``n_aligned`` of them were computed in aligned batches, those from
-    ``n_batched`` on one by one.
+    ``n_batched`` on one by one. ``comes_back`` tells that they may be asked for again
+    after others: a place in a file is, a function under review is not.
     """
 
     seq_id: int
@@ -39,6 +40,7 @@ class Slot:
     n_aligned: int = 0
     n_batched: int = 0
     last_used: int = 0
+    comes_back: bool = True
     owner: int = 0  # the number of the running stream that decodes here; 0 when none does
 
 
@@ -56,7 +58,8 @@ class Placement:
     @property
     def is_lossy(self) -> bool:
         n_prompt = min(len(self.slot.tokens), self.slot.n_batched)
-        return n_prompt - (self.n_kept if self.source is None else 0) >= _WORTH_SAVING
+        n_lost = n_prompt - (self.n_kept if self.source is None else 0)
+        return self.slot.comes_back and n_lost >= _WORTH_SAVING
 
 
 def n_batched(n_tokens: int, n_anchored: int) -> int:
