@@ -56,7 +56,7 @@ class CompletionOptions:
     model: str = option("qwen2.5-coder-0.5b", "Catalogue name or path of a GGUF file.")
     engine: str = option(
         "embedded",
-        "`embedded` (llama.cpp in this process) or the name of an `[engines.NAME]` table.",
+        "`embedded` (llama.cpp on this machine) or the name of an `[engines.NAME]` table.",
     )
     fallback: str = option(
         "",
@@ -135,7 +135,7 @@ class EngineOptions:
     """How the embedded llama.cpp runs. Zero or `auto` lets fimls choose for this machine."""
 
     process: str = option(
-        "inside",
+        "shared",
         "Where it runs: `shared` (one process for all editors of a user), `own` (one process "
         "for each server), or `inside` the server itself. A crash inside ends the server.",
         choices=("shared", "own", "inside"),
