@@ -25,10 +25,9 @@ def add_parser(
         parents=[common],
         help="keep one model loaded for all editors of this user",
         description=(
-            "Load the model once and serve it, over a socket that only you can open, to every "
-            'editor whose settings say engine.process = "shared". Such editors start the same '
-            "process by themselves and end it with the last of them; this command keeps it "
-            "until Ctrl-C."
+            "Load the model once and serve it, over a socket that only you can open, to all your "
+            "editors. They start the same process by themselves, and it ends after the last of "
+            "them; this command keeps it until Ctrl-C."
         ),
     )
 

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,17 @@ from session import Editor, editing
 
 pytestmark = pytest.mark.model
 
-SETTINGS = {"engine": {"process": "shared", "n_ctx": 2048, "n_sequences": 1}}
+# Nothing about processes: one engine for all editors is what happens by itself.
+SETTINGS = {"engine": {"n_ctx": 2048, "n_sequences": 1}}
 
 
 @pytest.fixture
-def environ(default_model: Path, tmp_path: Path) -> dict[str, str]:
-    """Each test has a user's runtime folder of its own."""
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
-    return {"XDG_RUNTIME_DIR": str(runtime), "FIMLS_CACHE_DIR": str(default_model.parent.parent)}
+def environ(default_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Each test has a user's runtime folder of its own; nothing is in it at the end."""
+    monkeypatch.delenv("FIMLS_ENGINE_PROCESS")  # of the other tests
+    with tempfile.TemporaryDirectory(prefix="fimls-") as runtime:  # sockets' names are short
+        yield {"XDG_RUNTIME_DIR": runtime, "FIMLS_CACHE_DIR": str(default_model.parent.parent)}
+        assert eventually(lambda: not list(Path(runtime).rglob("*"))), "something was left behind"
 
 
 def holders(model: Path, tmp_path: Path) -> list[int]:
@@ -84,8 +88,41 @@ async def test_two_editors_one_model(
         assert " + b" in (await complete(one, "add_up"))[0]
         assert " + b" in (await complete(two, "add_two"))[0]
         assert len(holders(default_model, tmp_path)) == 1
-    runtime = Path(environ["XDG_RUNTIME_DIR"])
-    assert eventually(lambda: not list(runtime.rglob("*")))
+    assert eventually(lambda: not holders(default_model, tmp_path))
+
+
+async def test_five_editors_at_the_same_moment(
+    default_model: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """They are opened together, as at login: one process loads the model, all are answered."""
+    async with AsyncExitStack() as stack:
+        opened = [editing(SETTINGS, tmp_path, environ=environ) for _ in range(5)]
+        editors = await asyncio.gather(*map(stack.enter_async_context, opened))
+        names = [f"add_{number}" for number in range(5)]
+        answers = await asyncio.gather(*map(complete, editors, names))
+        assert [" + b" in texts[0] for texts in answers] == [True] * 5
+        [host] = holders(default_model, tmp_path)
+        # One is killed, the one that started the engine perhaps: the others go on with it.
+        editors[0].process.kill()
+        await editors[0].process.wait()
+        assert " + b" in (await complete(editors[1], "add_more"))[0]
+        assert holders(default_model, tmp_path) == [host]
+
+
+async def test_without_a_place_for_a_socket(
+    default_model: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Each editor has an engine of its own then, and says why and what to do."""
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir(mode=0o700)
+    async with editing(
+        SETTINGS, tmp_path, environ={**environ, "XDG_RUNTIME_DIR": str(deep)}
+    ) as editor:
+        assert " + b" in (await complete(editor))[0]
+        [message] = editor.messages
+        assert "the model is loaded for this editor alone" in message
+        assert "set XDG_RUNTIME_DIR to a shorter folder" in message
+        assert editor.process.pid not in holders(default_model, tmp_path)
     assert eventually(lambda: not holders(default_model, tmp_path))
 
 
@@ -116,7 +153,7 @@ def test_serve_keeps_the_model(
 ) -> None:
     """``fimls serve`` owns the engine; editors attach; at Ctrl-C it leaves nothing behind."""
     config = tmp_path / "serve.toml"
-    config.write_text('[engine]\nprocess = "shared"\nn_ctx = 2048\nn_sequences = 1\n')
+    config.write_text("[engine]\nn_ctx = 2048\nn_sequences = 1\n")
     env = {**os.environ, **environ, "FIMLS_CONFIG": str(config)}
     command = [sys.executable, "-m", "fimls", "serve"]
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
