@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from fimls.config import Source, SourceKind, load, read_toml
 from fimls.engine.http import HttpSettings
@@ -42,6 +45,16 @@ def test_the_table_of_keys_is_generated() -> None:
         [sys.executable, "-m", "fimls.engine.http"], capture_output=True, text=True, check=True
     ).stdout
     assert f"fimls.engine.http -->\n{printed}<!-- end" in PAGES[0].read_text(encoding="utf-8")
+
+
+def test_the_compose_file_is_one() -> None:
+    """By the specification's own schema; each service belongs to a way that the page names."""
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))
+    schema = json.loads((ROOT / "tests/schemas/compose-spec.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(compose)
+    ways = {way for service in compose["services"].values() for way in service["profiles"]}
+    page = (ROOT / "docs/team.md").read_text(encoding="utf-8")
+    assert all(f"docker compose --profile {way} up -d" in page for way in ways)
 
 
 def test_units_are_valid() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
-from sarif_pydantic import Sarif
 
 from fimls import cli
 from fimls.errors import BadRequest
@@ -115,13 +115,17 @@ def test_json(run: Run) -> None:
     assert [dropped["reason"] for dropped in file["dropped"]] == ["quoted code not found"]
 
 
+SARIF = jsonschema.Draft7Validator(
+    json.loads((Path(__file__).parent / "schemas/sarif-2.1.0.json").read_text(encoding="utf-8"))
+)
+
+
 def test_sarif(run: Run) -> None:
-    """What SARIF 2.1.0 requires of each object, and that references within it hold."""
+    """It is what the standard's schema says, and references within it hold."""
     Path("mean.py").write_text(MEAN)
     _, out, _ = run("mean.py", "--format", "sarif")
     log = json.loads(out)
-    Sarif.model_validate(log)
-    assert log["version"] == "2.1.0"
+    SARIF.validate(log)
     [one_run] = log["runs"]
     driver = one_run["tool"]["driver"]
     assert driver["name"] == "fimls"
