@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from fimls.scope.layout import first_word
 from fimls.scope.scan import Mark, matches
-from fimls.scope.site import Bracket, Site, pop
+from fimls.scope.site import Bracket, Site, is_loose, pop
 
 
 class Closed(Enum):
@@ -32,12 +32,12 @@ class Brackets:
     def __post_init__(self) -> None:
         self._stack = list(self.site.stack)
 
-    def close(self, closer: Mark) -> tuple[Closed, Mark | None]:
-        """Take a closing bracket; with it the mark of the opening one, if that is the text's."""
+    def close(self, text: str, closer: Mark) -> tuple[Closed, Mark | None]:
+        """Take a closing bracket of ``text``; with it the opening one, if that is the text's."""
         opened = pop(self.depth, closer.name)
         if opened is not None:
             return Closed.OWN, opened
-        if closer.name in self.site.language.loose:
+        if is_loose(text, closer, self.site.language):
             return Closed.LOOSE, None
         if self.inner is not None and self.inner.owed:
             return Closed.OWED, None

@@ -143,7 +143,10 @@ def _syntax(language: Language) -> _Syntax:
 def _opener(opener: str) -> str:
     escaped = re.escape(opener)
     # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
-    return rf"(?<![\w$&{{\\]){escaped}" if opener == "#" else escaped
+    if opener == "#":
+        return rf"(?<![\w$&{{\\]){escaped}"
+    # The shell's \' is no quote.
+    return rf"(?<!\\){escaped}" if opener in {"'", '"'} else escaped
 
 
 # Braces in an attribute may hold objects, functions, and other elements.

@@ -285,7 +285,7 @@ def _look_ahead(
         elif mark.kind is Kind.CLOSE and depth:
             while depth and not matches(depth.pop(), mark.name):
                 pass
-        elif mark.kind is Kind.CLOSE and _counts(mark, closers, language):
+        elif mark.kind is Kind.CLOSE and _counts(text, mark, closers, language):
             before = text[line : mark.start]
             is_first = line > 0 and not before.strip()
             closers.append(_Closer(mark.name, width(before), is_first, line == 0))
@@ -299,9 +299,17 @@ def _look_ahead(
     return opaque_owed, closers, tuple(ahead)
 
 
-def _counts(mark: Mark, closers: list[_Closer], language: Language) -> bool:
+def _counts(text: str, mark: Mark, closers: list[_Closer], language: Language) -> bool:
     """Whether a closer that nobody opened after the cursor closes something before it."""
-    return len(closers) < MOST_OPEN and not language.prose and mark.name not in language.loose
+    if len(closers) >= MOST_OPEN or language.prose:
+        return False
+    return not is_loose(text, mark, language)
+
+
+def is_loose(text: str, mark: Mark, language: Language) -> bool:
+    """Whether a closer may stand alone, as the shell's ``name)``; first on its line it may not."""
+    line = text.rfind("\n", 0, mark.start) + 1
+    return mark.name in language.loose and bool(text[line : mark.start].strip())
 
 
 def _add_line(ahead: list[Ahead], text: str, start: int, end: int) -> None:

@@ -168,7 +168,7 @@ class Watcher:
 
     def _on_closer(self, mark: Mark) -> Cut | None:
         inner = self._brackets.inner
-        closed, opened = self._brackets.close(mark)
+        closed, opened = self._brackets.close(self._text, mark)
         if opened is not None:
             return self._on_own_closed(opened, mark)
         if closed is Closed.OURS and mark.name == "}" and self._brackets.is_closed:
