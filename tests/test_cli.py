@@ -157,6 +157,18 @@ def test_files_that_are_no_model(content: bytes, tmp_path: Path) -> None:
     assert re.fullmatch(rf"fimls: .*{re.escape(str(path))}.*\n", ran.stderr)
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [(".env", "files.ignore"), ("private.py", ".fimlsignore")]
+)
+def test_what_no_model_may_see(name: str, why: str, tmp_path: Path) -> None:
+    """Secrets are not completed in, not even by who names them."""
+    (tmp_path / name).write_text("KEY = 1\n")
+    (tmp_path / ".fimlsignore").write_text("private.py\n")
+    ran = fimls("complete", f"{tmp_path / name}:1:1")
+    assert ran.returncode == 1
+    assert ran.stderr == f"fimls: {name} matches {why}: no model may see it\n"
+
+
 def test_usage() -> None:
     """No command is a usage error that shows the commands; --version and --help are fine."""
     ran = fimls()

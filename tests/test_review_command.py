@@ -242,6 +242,35 @@ def test_secrets_are_left_alone(run: Run) -> None:
     assert "left alone" in told
 
 
+def test_ignore_files_are_respected(run: Run, git: Callable[..., None], tmp_path: Path) -> None:
+    """That of the repository and those of folders in it, for files, folders and changes."""
+    git("init", "-q")
+    Path("lib/made").mkdir(parents=True)
+    for name in ("private.py", "lib/made/a.py", "lib/ours.py"):
+        Path(name).write_text(MEAN)
+    Path(".fimlsignore").write_text("/private.py\n")
+    Path("lib/.fimlsignore").write_text("made/\n")
+    for arguments in (["."], ["--diff"], ["private.py", "lib"]):
+        status, out, told = run(*arguments)
+        assert status == 3
+        assert {line.split(":")[0] for line in out.splitlines() if "The first" in line} == {
+            "lib/ours.py"
+        }
+        assert "private.py is left alone: private.py matches .fimlsignore" in told
+    status, out, told = run("private.py", "--set", "files.ignore=")
+    assert (status, out) == (0, "")
+
+
+def test_many_ignored_files_are_counted(run: Run) -> None:
+    Path("made").mkdir()
+    for number in range(9):
+        Path(f"made/f{number}.py").touch()
+    Path(".fimlsignore").write_text("made\n")
+    told = run(".")[2].splitlines()
+    assert told[-2:] == ["fimls: and 6 more files", "fimls: nothing to review"]
+    assert len(told) == 5
+
+
 def test_nothing_named(run: Run) -> None:
     assert "say which files" in run()[2]
     assert "no such file" in run("nowhere.py")[2]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fimls.config import Config, Source, load
 from fimls.errors import BadRequest
+from fimls.ignoring import roots_of, why_ignored
 
 if TYPE_CHECKING:
     from fimls.completer import Completer, Cursor
@@ -50,6 +51,10 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
     config = load(sources)
     place = locate(args.target, args.offset, config.files.max_bytes)
+    full = Path(place.path).resolve()
+    reason = why_ignored(str(full), config.files.ignore, roots_of(full)) if place.path else ""
+    if reason:
+        raise BadRequest(f"{reason}: no model may see it")
     document = Snapshot(
         uri=place.path or "stdin:", language=args.language, text=place.text, path=place.path
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fimls.config import Config, Source, load
 from fimls.errors import BadRequest
+from fimls.ignoring import roots_of, why_ignored
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fimls.scope import Scope
 
 CLEAN, FAILED, FOUND = 0, 1, 3  # 2 is a mistake of the command line
+MOST_TOLD = 4  # of files that are left alone
 FAIL_ON = ("error", "warning", "info", "hint", "never")
 
 
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     if hasattr(args, "model"):  # the command line's model is meant for what it runs
         config = replace(config, review=replace(config.review, model=args.model))
     files = _changed(args.paths, args.diff) if args.diff is not None else _named(args.paths)
-    files = [file for file in files if not _is_left_alone(file, config)]
+    files = _allowed(files, config)
     if not files:
         print("fimls: nothing to review", file=sys.stderr)
     from fimls.review.report import as_json, as_sarif, as_text  # noqa: PLC0415 - see fimls.cli
@@ -219,14 +221,21 @@ def _relative(path: Path) -> str:
         return str(path)
 
 
-def _is_left_alone(file: _File, config: Config) -> bool:
-    import pathspec  # noqa: PLC0415 - see fimls.cli
-
-    spec = pathspec.GitIgnoreSpec.from_lines(config.files.ignore)
-    if not spec.match_file(file.path.name):
-        return False
-    print(f"fimls: {file.shown} matches files.ignore and is left alone", file=sys.stderr)
-    return True
+def _allowed(files: Sequence[_File], config: Config) -> list[_File]:
+    """Those that a model may see; the others are told."""
+    kept, told = [], []
+    for file in files:
+        path = file.path.resolve()
+        reason = why_ignored(str(path), config.files.ignore, roots_of(path))
+        if reason:
+            told.append(f"{file.shown} is left alone: {reason}")
+        else:
+            kept.append(file)
+    if len(told) > MOST_TOLD:
+        told[MOST_TOLD - 1 :] = [f"and {len(told) - MOST_TOLD + 1} more files"]
+    for line in told:
+        print(f"fimls: {line}", file=sys.stderr)
+    return kept
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from fimls.config import PROJECT_FILE, SourceKind
 from fimls.config.schema import SECTIONS
 from fimls.errors import FimlsError
 from fimls.fim import Completion
+from fimls.ignoring import IGNORE_FILE
 from fimls.server import review
-from fimls.server.exclusion import IGNORE_FILE
 from fimls.server.session import SETTINGS_S, Session
 
 logger = logging.getLogger(__name__)
