@@ -19,7 +19,8 @@ class Judge:
     def errors(self, text: str) -> int | None:
         """Faults in the tree of the whole with ``text`` at the cursor; ``None``: cannot tell."""
         if text not in self._counts:
-            grammar = load(self.site.language.name)
+            language = self.site.language
+            grammar = None if language.dialects else load(language.name)
             if grammar is None or self._is_stuck:
                 return None
             before, after = self.site.context

@@ -52,6 +52,7 @@ class Language:
     loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
     before_parse: str = ""  # what the grammar needs ahead of a fragment
+    dialects: bool = False  # the grammar knows one of many: its faults say nothing
 
 
 LANGUAGES: tuple[Language, ...] = (
@@ -258,7 +259,7 @@ LANGUAGES: tuple[Language, ...] = (
         definition=r"\[",
         goes_on=(),
     ),
-    Language("sql", (".sql",), line_comments=("--",), semicolons=True, goes_on=()),
+    Language("sql", (".sql",), line_comments=("--",), semicolons=True, goes_on=(), dialects=True),
     Language(
         "markdown",
         (".md", ".markdown", ".mdx", ".qmd"),

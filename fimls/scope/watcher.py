@@ -179,8 +179,18 @@ class Watcher:
             if inner and self._branches.may_begin(self._text, mark, inner):
                 self._branches.at = mark.start
                 return None
-            return self._stop(mark.start, StopReason.SUFFIX, seen=mark.end)
+            cut = self._on_last_line_ahead(mark)
+            return cut or self._stop(mark.start, StopReason.SUFFIX, seen=mark.end)
         return self._stop(mark.start, StopReason.SCOPE, seen=mark.end)
+
+    def _on_last_line_ahead(self, closer: Mark) -> Cut | None:
+        """The closer that is owed ends a line after the cursor: perhaps that line was repeated."""
+        line = self._text[self._line_start : closer.end].strip()
+        for ahead in self.site.ahead:
+            if ahead.text.startswith(line) and len(line) > 1:
+                rest = ahead.text[len(line) :]
+                return self._add_line(self._text[self._line_start : closer.end] + rest, closer.end)
+        return None
 
     def _on_own_closed(self, opened: Mark, closer: Mark) -> Cut | None:
         spans_lines = opened.start < self._line_start
