@@ -25,6 +25,7 @@ from fimls.document import Encoding, Snapshot
 from fimls.errors import EngineFailed
 
 EXPLAIN = "fimls.explain"  # our own server tells what the last completion cost
+STATUS = "fimls.status"
 START_S = 30.0  # a server that has not answered `initialize` by then does not work
 FIRST_ANSWER_S = 300.0  # the first request may have to wait for a model
 
@@ -76,6 +77,17 @@ class Editor:
                 await asyncio.wait_for(client.shutdown_async(None), START_S)
                 client.exit(None)
             await client.stop()  # type: ignore[no-untyped-call]  # pygls leaves it unannotated
+
+    async def ping_ms(self) -> float | None:
+        """The time to the answer of a question that costs nothing; ``None`` if it has none."""
+        started_s = time.perf_counter()
+        try:
+            told = await self._client.workspace_execute_command_async(
+                lsp.ExecuteCommandParams(STATUS)
+            )
+        except JsonRpcException:
+            return None
+        return None if told is None else (time.perf_counter() - started_s) * 1000
 
     async def play(self, session: Session, server: str, *, at_human_pace: bool) -> list[Record]:
         """One record for each request of ``session``."""

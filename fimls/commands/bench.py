@@ -71,6 +71,18 @@ def add_parser(
     replay.add_argument("--json", metavar="OUT", type=Path, help="every record, and the figures")
     replay.set_defaults(bench=_replay)
     load_test.add_parser(kinds, common)
+    engine = kinds.add_parser(
+        "engine",
+        parents=[common],
+        help="what of a token's time is ours, and how soon the engine lets go",
+        description=(
+            "Measure the embedded engine in one run: our loop against a bare one, the delay of "
+            "cancelling, the watcher on a long file, and a server's answers meanwhile."
+        ),
+    )
+    engine.add_argument("--short", action="store_true", help="few repetitions: only to see it run")
+    engine.add_argument("--json", metavar="OUT", type=Path, help="the figures")
+    engine.set_defaults(bench=_engine)
     return parser
 
 
@@ -92,7 +104,8 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     n_threads = config.engine.n_threads or min(os.cpu_count() or 1, 8)
     # A process of its own: one that is shared would be nobody's in the account of CPU seconds.
     ours = [sys.executable, "-m", "fimls", "--stdio", *load_test.passed_on(args),
-            "--set", f"engine.n_threads={n_threads}", "--set", "engine.process=own"]  # fmt: skip
+            "--set", f"engine.n_threads={n_threads}", "--set", "engine.process=own",
+            "--set", "completion.economy=false"]  # fmt: skip
     if not args.server:
         _calibrate(config, n_threads)
     plan = Plan(
@@ -156,6 +169,31 @@ def _check_text(config: Config, sessions: Sequence[Session]) -> int:
         f"warm: {n_different or 'none'} computed otherwise without what was warm"
     )
     return int(n_different > 0)
+
+
+def _engine(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    from fimls import assembly, models  # noqa: PLC0415
+    from fimls.bench.engine import measure  # noqa: PLC0415
+    from fimls.bench.records import NOT_MEASURED  # noqa: PLC0415
+    from fimls.engine.embedded import open_embedded  # noqa: PLC0415
+
+    config = load(sources)
+    name = config.completion.model
+    path = models.resolve(name, models.models_dir(config.models))
+    figures = []
+    settings = assembly.embedded_settings(config.engine)
+    with contextlib.closing(open_embedded(path, settings)) as engine:
+        print(f"{path.name}, {engine.settings.n_threads} threads", flush=True)
+        for figure in measure(engine, str(path), short=args.short):
+            figures.append(figure)
+            value = NOT_MEASURED if figure.value is None else f"{figure.value:,.2f} {figure.unit}"
+            target = "" if figure.target is None else f"  (at most {figure.target:g})"
+            mark = {True: "ok", False: "!!", None: "--"}[figure.is_met]
+            print(f"{mark} {figure.name}: {value}{target} {figure.why}".rstrip(), flush=True)
+    if args.json is not None:
+        facts = [asdict(figure) for figure in figures]
+        args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return 0
 
 
 async def _follow(plan: Plan) -> Outcome:

@@ -7,6 +7,7 @@ import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Request
@@ -21,6 +22,9 @@ from fimls.engine.embedded.stream import EmbeddedStream
 from fimls.engine.embedded.vocabulary import LlamaVocabulary
 from fimls.engine.embedded.waiting import n_cores
 from fimls.errors import BadRequest
+
+if TYPE_CHECKING:
+    from fimls.engine.embedded.bare import Bare
 
 
 class EmbeddedEngine:
@@ -95,6 +99,12 @@ class EmbeddedEngine:
         stream = EmbeddedStream(self._runner, self._vocabulary, sampler, request, cancel)
         self._note(stream, cancel)
         return stream
+
+    def bare(self, n_ctx: int) -> Bare:
+        """llama.cpp alone on the same weights, to compare with; close it before the engine."""
+        from fimls.engine.embedded.bare import Bare  # noqa: PLC0415 - for measurements only
+
+        return Bare(self._model, self.settings, n_ctx)
 
     def use_threads(self, n_threads: int, n_threads_batch: int) -> None:
         """Compute with so many from the next turn on; texts do not depend on it."""
