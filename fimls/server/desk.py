@@ -77,6 +77,7 @@ class Desk:
         self.gate = Gate()
         self._cancel: Cancel | None = None
         self._own: tuple[object, Engine] | None = None  # an engine that only reviews use
+        self._opening = asyncio.Lock()
         self._reviewer: tuple[object, Reviewer] | None = None
         self._published: dict[str, list[types.Diagnostic]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,11 +203,14 @@ class Desk:
                 raise EngineFailed(self._session.backend.trouble or "the model could not be loaded")
             return shared
         key = (name, model, config.engine, config.models, repr(config.engines))
-        if self._own is None or self._own[0] != key:
-            self.close()
-            engine = await in_thread(lambda: _open(config, self.gate))
-            self._own = key, engine
-        return self._own[1]
+        async with self._opening:  # whoever asks meanwhile waits for the same one
+            if self._own is None or self._own[0] != key:
+                self.close()
+                title = f"fimls: loading {model if name == 'embedded' else name}"
+                async with progress(self._session, title) as bar:
+                    engine = await in_thread(lambda: _open(config, self.gate, bar.report))
+                self._own = key, engine
+            return self._own[1]
 
     def close(self) -> None:
         """Free an engine of its own."""
@@ -284,7 +288,7 @@ def _reviewer(engine: Engine, config: Config) -> Reviewer:
     return Reviewer(Talk(engine), config.review)
 
 
-def _open(config: Config, gate: Gate) -> Engine:
+def _open(config: Config, gate: Gate, report: Callable[[float], None]) -> Engine:
     """An engine beside that for completion: released when idle, and pausing for keystrokes."""
     from fimls.assembly import open_engine, review_names  # noqa: PLC0415
     from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
@@ -296,6 +300,7 @@ def _open(config: Config, gate: Gate) -> Engine:
     lazy = LazyEngine(
         lambda progress: open_engine(config, name, model, progress),
         idle_s=config.engine.idle_unload_s,
+        progress=report,
     )
     lazy.get()
     return YieldingEngine(lazy, gate)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,50 @@ async def test_changes_since_the_last_commit(edit: Edit, tmp_path: Path) -> None
         await review(editor, uri, "changes")
         assert editor.messages[-1].startswith("fimls: 2 parts reviewed")
         assert [len(shown(editor, file.as_uri())) for file in (path, other)] == [1, 1]
+
+
+async def test_changes_without_git(edit: Edit, tmp_path: Path) -> None:
+    """The program is missing: told, with what works without."""
+    python_alone = {"PATH": str(Path(sys.executable).parent)}
+    async with edit(reviewing(), client=PUSHED, environ=python_alone) as editor:
+        path = tmp_path / "mean.py"
+        path.write_text(MEAN)
+        uri = editor.open(MEAN, path.as_uri())
+        await review(editor, uri, "changes")
+        assert "git" in editor.messages[-1]
+        assert "install" in editor.messages[-1]
+        await review(editor, uri)
+        assert len(shown(editor, uri)) == 1
+
+
+async def test_an_answer_cut_by_its_budget(edit: Edit) -> None:
+    """What was whole in it is shown, and that it was cut is told."""
+    settings = reviewing(found()[:-1] + ", " + found("while True:", message="x" * 2000)[1:])
+    async with edit({**settings, "review": {"n_predict": 200}}, client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        assert "the answer about mean reached review.n_predict and was cut" in editor.messages[-1]
+        assert [one.range.start.line for one in shown(editor, uri)] == [2]
+
+
+async def test_a_function_of_3000_lines(edit: Edit) -> None:
+    """It is read in parts, which is told, and a finding far down stands at its line."""
+    body = "".join(f"    value_{n} = compute({n})\n" for n in range(3000))
+    text = f"def long(values):\n{body}    {LINE}\n        print(i)\n"
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(text)
+        await review(editor, uri, "function")
+        assert re.search(r"long is long and was reviewed in \d+ parts", editor.messages[-1])
+        assert [one.range.start.line for one in shown(editor, uri)] == [3001]
+
+
+async def test_a_broken_file(edit: Edit) -> None:
+    """Reviewed as far as it can be read, and said to be partial."""
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN + "\n\ndef broken(:\n    return (\n")
+        await review(editor, uri)
+        assert "has syntax errors, so this is partial" in editor.messages[-1]
+        assert [one.range.start.line for one in shown(editor, uri)] == [2]
 
 
 async def test_a_suppressing_comment(edit: Edit) -> None:
