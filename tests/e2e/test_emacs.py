@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from editors.install import Editor
-from editors.terminal import Terminal
+from editors.serving import FAULTY, FIXED, LINE
 
 from editors import serving
+from editors.emacs import Emacs
 
 pytestmark = pytest.mark.editor
 
-CONFIGURATION = Path(__file__).parents[2] / "editors/emacs/fimls-lsp-mode.el"
 AREA = "def area(w, h):\n"
 BODY = "size = w * h\n    return size"
-END_OF_BUFFER, NEXT, CANCEL, SAVE = "\x1b>", "\x0e", "\x07", "\x18\x13"
+NEXT, CANCEL = "\x0e", "\x07"
 
 
 @pytest.fixture(scope="module")
 def emacs() -> Editor:
     return serving.editor("emacs")
-
-
-class Emacs:
-    """A running Emacs with a file of one project, the cursor at its end."""
-
-    def __init__(self, editor: Editor, home: Path, text: str, env: Mapping[str, str]) -> None:
-        project = home / "project"
-        project.mkdir()
-        self.file = project / "area.py"
-        self.file.write_text(text, encoding="utf-8")
-        init = home / "init.el"
-        folders = " ".join(f'"{path}"' for path in editor.paths["elpa"].iterdir())
-        init.write_text(
-            f"(dolist (folder '({folders})) (add-to-list 'load-path folder))\n"
-            "(setq lsp-auto-guess-root t lsp-enable-file-watchers nil"
-            " lsp-warn-no-matched-clients nil make-backup-files nil auto-save-default nil"
-            " lsp-headerline-breadcrumb-enable nil"
-            f' lsp-session-file "{home}/session" lsp-enable-snippet nil)\n'
-            # A package manager's autoloads do this for parts of lsp-mode.
-            "(dolist (part '(lsp-lens lsp-modeline lsp-diagnostics lsp-completion lsp-headerline))"
-            " (require part))\n"
-            f'(load "{CONFIGURATION}")\n',
-            encoding="utf-8",
-        )
-        (project / ".git").mkdir()
-        command = [editor.command, "-nw", "--no-init-file", "-l", init, self.file]
-        env = {**env, "HOME": str(home), "PATH": serving.program(home)}
-        self.terminal = Terminal(command, cwd=project, env=env)
-
-    def ready(self) -> None:
-        self.terminal.wait("initialized successfully", timeout_s=60)
-        self.terminal.type(END_OF_BUFFER)
-        self.terminal.watch(0.5)
-
-    def save(self) -> str:
-        before = self.file.stat().st_mtime_ns
-        self.terminal.type(SAVE)
-        self.terminal.wait("the file", lambda: self.file.stat().st_mtime_ns != before)
-        return self.file.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -78,7 +39,6 @@ def test_ghost_text_is_shown_and_accepted(scripted: Emacs) -> None:
     scripted.terminal.wait("return size")
     assert "    size = w * h" in scripted.terminal.text
     scripted.terminal.type("\t")
-    scripted.terminal.watch(0.5)
     assert scripted.save().rstrip("\n") == AREA + "    " + BODY
 
 
@@ -100,7 +60,38 @@ def test_typing_something_else_removes_it(scripted: Emacs) -> None:
     scripted.terminal.type("    ", every_s=0.05)
     scripted.terminal.wait("return size")
     scripted.terminal.type("x")
-    scripted.terminal.wait("return size", gone=True, timeout_s=2)
+    scripted.terminal.wait("return size", gone=True)
+
+
+def test_reviews_by_code_actions(emacs: Editor, tmp_path: Path) -> None:
+    """lsp-execute-code-action reviews; the finding is a diagnostic, its quick fix mends it."""
+    env = serving.scripted(tmp_path / "config", serving.REVIEWER)
+    running = Emacs(emacs, tmp_path, FAULTY, env)
+    with running.terminal as terminal:
+        running.ready()
+        terminal.type("\x1bxlsp-execute-code-action\r")
+        terminal.wait("Select code action:")
+        terminal.type("Review file\r")
+        terminal.wait("1 finding")
+        terminal.type("\x1bgg3\r")  # the line of the loop
+        terminal.type("\x1bxlsp-execute-code-action\r")
+        terminal.wait("Select code action:")
+        terminal.type("Replace\t\r")
+        terminal.wait(FIXED)
+        assert running.save() == FAULTY.replace(LINE, FIXED)
+
+
+def test_eglot_offers_items(tmp_path: Path) -> None:
+    """Without ghost text: completion-at-point takes the first line, and again the rest."""
+    env = serving.scripted(tmp_path / "config", {"def area(w, h):": BODY})
+    running = Emacs(serving.editor("eglot"), tmp_path, AREA, env, page="fimls-eglot.el")
+    with running.terminal as terminal:
+        running.ready()
+        terminal.type("    \x1b\t")
+        terminal.wait("size = w * h")
+        terminal.type("\x1b\t")
+        terminal.wait("return size")
+        assert running.save().rstrip("\n") == AREA + "    " + BODY
 
 
 @pytest.mark.model
@@ -113,7 +104,6 @@ def test_the_real_model_completes_the_norm(emacs: Editor, tmp_path: Path) -> Non
         running.terminal.type("\x10\x10\x05\x1b\\")  # up twice, to the end of the line, ask
         running.terminal.wait("r = ", timeout_s=60)
         running.terminal.type("\t")
-        running.terminal.watch(0.5)
         lines = running.save().split("\n")
         assert lines[4].startswith("    r = ")
         assert "sqrt" in lines[4]

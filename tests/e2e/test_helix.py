@@ -32,15 +32,15 @@ def test_completions_come_in_the_menu(tmp_path: Path) -> None:
     }
     with Terminal([helix.command, file], cwd=tmp_path, env=env) as terminal:
         terminal.wait("def area")
-        terminal.watch(3)  # the server starts
+        terminal.wait("the server", lambda: serving.is_ready(env), timeout_s=60)
         terminal.type("o    ")
-        terminal.watch(0.3)
+        terminal.wait("INS")
         terminal.type("\x18")
         terminal.wait("size = w * h")
         terminal.type("\x0e")
-        terminal.watch(0.3)
-        terminal.type("\r")
-        terminal.watch(0.3)
-        terminal.type("\x1b:w\r", every_s=0.1)
+        terminal.wait("3      return size")
+        terminal.type("\r\x1b")
+        terminal.wait("NOR")
+        terminal.type(":w\r")
         terminal.wait("the file", lambda: "size" in file.read_text(encoding="utf-8"))
         assert file.read_text(encoding="utf-8").rstrip("\n") == AREA + "    " + BODY

@@ -30,13 +30,15 @@ def test_completions_come_in_the_menu(tmp_path: Path) -> None:
     )
     with Terminal([vim.command, "-n", "-u", vimrc, file], cwd=tmp_path, env=env) as terminal:
         terminal.wait("def area")
-        terminal.watch(3)  # ALE starts the server
+        terminal.wait("the server", lambda: serving.is_ready(env), timeout_s=60)
         terminal.type("o")  # the file type indents
-        terminal.watch(0.3)
+        terminal.wait("INSERT")
         terminal.type("\x18\x0f")
         terminal.wait("size = w * h")
         terminal.type("\x19")
-        terminal.watch(0.3)
-        terminal.type("!\x1b:w\r", every_s=0.1)
+        terminal.wait("the parts", lambda: "    return size" in terminal.lines)
+        terminal.type("!\x1b")
+        terminal.wait("INSERT", gone=True)
+        terminal.type(":w\r")
         terminal.wait("the file", lambda: "size" in file.read_text(encoding="utf-8"))
         assert file.read_text(encoding="utf-8") == AREA + "    " + BODY + "!\n"

@@ -226,6 +226,23 @@ def emacs() -> Editor:
     return Editor(Path(shutil.which("emacs") or ""), {"elpa": elpa})
 
 
+def eglot() -> Editor:
+    """Emacs with eglot: its own from Emacs 29 on, Debian's package before that."""
+    here = emacs().command
+    if _run(here, "--batch", "--eval", '(princ (locate-library "eglot"))') != "nil":
+        return Editor(here)
+    with _alone("eglot") as place:
+        elpa = place / "root/usr/share/emacs/site-lisp/elpa-src"
+        if not elpa.exists():
+            names = ("eglot", "project", "xref", "seq")
+            archives = place / "archives"
+            archives.mkdir(exist_ok=True)
+            _run("apt-get", "-qq", "download", *(f"elpa-{name}" for name in names), cwd=archives)
+            for package in archives.glob("*.deb"):
+                _run("dpkg", "-x", package, place / "root")
+    return Editor(here, {"elpa": elpa})
+
+
 def vim() -> Editor:
     """Vim with ALE, which shows completion items and no ghost text."""
     ale = Path("/usr/share/vim-ale")
@@ -258,11 +275,13 @@ def node() -> Editor:
     return Editor(command, {"npm": Path(npm)})
 
 
-def npm(*arguments: str, cwd: Path) -> str:
+def npm(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> str:
     """Run npm on the node that the tests use."""
     here = node()
     path = f"{here.command.parent}:{os.environ['PATH']}"
-    return _run(here.paths["npm"], *arguments, cwd=cwd, env={**os.environ, "PATH": path})
+    return _run(
+        here.paths["npm"], *arguments, cwd=cwd, env={**os.environ, **(env or {}), "PATH": path}
+    )
 
 
 def packages(name: str, *wanted: str) -> Path:
@@ -303,6 +322,7 @@ EDITORS: dict[str, Callable[[], Editor]] = {
     "vscode": vscode,
     "chromium": chromium,
     "emacs": emacs,
+    "eglot": eglot,
     "helix": helix,
     "vim": vim,
     "node": node,

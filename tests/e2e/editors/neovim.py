@@ -36,6 +36,7 @@ class Neovim(Running):
         columns: int = 80,
         by_hand: bool = False,
     ) -> None:
+        self.env = env
         given = {"cmd": list(COMMAND), **(options or {})}
         init = home / "init.lua"
         init.write_text(
@@ -58,6 +59,7 @@ class Neovim(Running):
         self.terminal = Terminal(
             command, cwd=file.parent, env={**env, **places}, rows=rows, columns=columns
         )
+        self._colour: int | None = None
         self.terminal.wait("Neovim to listen", socket.exists)
         self._remote = [str(editor.command), "--server", str(socket), "--remote-expr"]
         self.terminal.wait("Neovim to start", lambda: self.lua("return vim.v.vim_did_enter") == 1)
@@ -90,15 +92,31 @@ class Neovim(Running):
         self.terminal.wait("the engine to load", lambda: self.lua(state) == "idle", timeout_s=60)
 
     def type(self, keys: str, *, every_s: float = 0.01) -> None:
-        """Type one key after the other; an escape sequence is one key."""
+        """Type one key after the other; an escape sequence alone is one key."""
         if keys.startswith(ESCAPE) and len(keys) > 1:
             self.terminal.type(keys)
-        else:
-            self.terminal.type(keys, every_s=every_s)
+            self.settle()
+            return
+        # With another key right behind it, Escape would mean Alt.
+        *left, last = keys.split(ESCAPE)
+        for part in left:
+            self.terminal.type(part + ESCAPE, every_s=every_s)
+            self.settle()
+            self.terminal.wait("Normal mode", lambda: self.mode == "n")
+        self.terminal.type(last, every_s=every_s)
         self.settle()
 
     def settle(self, seconds: float = 0.15) -> None:
+        """Let Neovim take the keys, and act on them."""
+        self.terminal.wait("the keys to be read", self.terminal.has_read)
         self.terminal.watch(seconds)
+
+    def wait_buffer(self, text: str) -> None:
+        """Until exactly this is in the buffer."""
+        try:
+            self.terminal.wait("the text", lambda: self.buffer == text)
+        except AssertionError:
+            assert self.buffer == text
 
     @property
     def buffer(self) -> str:
@@ -111,11 +129,14 @@ class Neovim(Running):
 
     def ghost(self) -> str:
         """The text on the screen that is not in the buffer: what is drawn in ghost colours."""
-        colour = self.lua(
-            "local name = require('fimls.session').get().renderer.name == 'native' "
-            "and 'ComplHint' or 'FimlsGhost'\n"
+        colour = self._colour = self._colour or self.lua(
+            "local session = require('fimls.session').get()\n"
+            "if not session then return nil end\n"
+            "local name = session.renderer.name == 'native' and 'ComplHint' or 'FimlsGhost'\n"
             "return vim.api.nvim_get_hl(0, { name = name, link = false }).fg"
         )
+        if colour is None:
+            return ""  # no server yet
         lines = []
         for row in self.terminal.cells():
             drawn = "".join(cell.text for cell in row if cell.fg == f"{colour:06x}")

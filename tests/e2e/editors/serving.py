@@ -15,19 +15,42 @@ import pytest
 
 from editors import install
 
+LOG = "server.log"
 COMMAND = (sys.executable, "-m", "fimls", "--stdio")
 
 
-def scripted(home: Path, answers: Mapping[str, str], *, delay_ms: float = 0) -> dict[str, str]:
+# A function with a fault, and a model that finds it.
+FAULTY = """\
+def mean(values):
+    total = 0
+    for i in range(1, len(values)):
+        total += values[i]
+    return total / len(values)
+"""
+LINE, FIXED = "for i in range(1, len(values)):", "for i in range(len(values)):"
+FAULT = "The first value is skipped."
+_FOUND = {"line": LINE, "fixed": FIXED, "message": FAULT, "category": "bug", "severity": "error"}
+REVIEWER = {
+    "Find the faults": "[]",
+    "for i in range(1, len": json.dumps([_FOUND]),
+    "A reviewer says about the line": "Yes",  # the longest key decides
+}
+
+
+def scripted(
+    home: Path, answers: Mapping[str, str], *, delay_ms: float = 0, **completion: object
+) -> dict[str, str]:
     """The environment in which ``fimls`` answers from a script and knows no other settings.
 
     ``answers`` maps what the prompt holds to what is generated; the longest key decides.
     """
     quoted = functools.partial(json.dumps, ensure_ascii=False)  # TOML's strings but for surrogates
+    more = "".join(f"{key} = {json.dumps(value)}\n" for key, value in completion.items())
     table = "".join(f"{quoted(key)} = {quoted(text)}\n" for key, text in answers.items())
     return _configured(
         home,
         '[completion]\nengine = "script"\ntemplate = "qwen2.5-coder"\n'
+        f"{more}"
         f'[engines.script]\nkind = "scripted"\ndelay_ms = {delay_ms}\n'
         f"[engines.script.answers]\n{table}",
     )
@@ -63,7 +86,8 @@ def no_model(home: Path) -> dict[str, str]:
 def _configured(home: Path, toml: str) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     file = home / "fimls.toml"
-    file.write_text(toml, encoding="utf-8")
+    log = f'[log]\nlevel = "debug"\nfile = {json.dumps(str(home / LOG))}\n'
+    file.write_text(toml + log, encoding="utf-8")
     package = Path(__file__).parents[3]
     return {"FIMLS_CONFIG": str(file), "PYTHONPATH": str(package)}
 
@@ -75,6 +99,18 @@ def program(home: Path) -> str:
     file.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND[:-1])} "$@"\n', encoding="utf-8")
     file.chmod(0o755)
     return f"{file.parent}:/usr/bin:/bin"
+
+
+def n_asked(env: Mapping[str, str], method: str = "textDocument/inlineCompletion") -> int:
+    """How often the server of this environment has been asked."""
+    log = Path(env["FIMLS_CONFIG"]).with_name(LOG)
+    return log.read_text(encoding="utf-8").count(f"Request '{method}' received")
+
+
+def is_ready(env: Mapping[str, str]) -> bool:
+    """Whether the server of this environment knows a document and has its engine."""
+    log = Path(env["FIMLS_CONFIG"]).with_name(LOG)
+    return log.exists() and " is ready" in log.read_text(encoding="utf-8")
 
 
 def editor(name: str) -> install.Editor:

@@ -16,7 +16,8 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,6 +75,7 @@ class Terminal(Running):
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
+        self._slave = os.dup(slave)  # to see what has not been read yet
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         variables |= {"LC_ALL": "C.UTF-8", **(env or {})}
@@ -102,6 +104,29 @@ class Terminal(Running):
         for key in text:
             os.write(self._master, key.encode())
             self.watch(every_s)
+
+    def has_read(self) -> bool:
+        """Whether the program has taken all the keys that were pressed."""
+        waiting = fcntl.ioctl(self._slave, termios.FIONREAD, struct.pack("i", 0))
+        return bool(struct.unpack("i", waiting)[0] == 0)
+
+    @contextmanager
+    def sampled(self, look: Callable[[], str], every_s: float = 0.01) -> Iterator[list[str]]:
+        """What ``look`` sees on the screen, again and again while the block runs."""
+        seen: list[str] = []
+        over = threading.Event()
+
+        def sample() -> None:
+            while not over.wait(every_s):
+                seen.append(look())
+
+        sampler = threading.Thread(target=sample, daemon=True)
+        sampler.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            sampler.join()
 
     def watch(self, seconds: float) -> None:
         """Let the program draw for so long."""
@@ -180,4 +205,5 @@ class Terminal(Running):
                 self.process.kill()
         self.process.wait()
         self._reader.join(2)
+        os.close(self._slave)
         os.close(self._master)

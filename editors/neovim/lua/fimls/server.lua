@@ -17,9 +17,14 @@ M.status = { state = 'stopped', message = 'the server has not been started' }
 M.message = nil ---@type string?
 
 function M.set_status(status)
+  local was_ready = M.status.state == 'idle' or M.status.state == 'thinking'
   M.status = vim.tbl_extend('force', { message = '' }, status)
   api.nvim_exec_autocmds('User', { pattern = 'FimlsStatus', modeline = false, data = M.status })
   vim.cmd.redrawstatus({ bang = true })
+  local current = session.get()
+  if current and not was_ready and M.status.state == 'idle' then
+    current:ask_again()
+  end
 end
 
 local INSTALL = 'install it with "pipx install fimls" (or "pip install fimls" in the '

@@ -5,6 +5,7 @@
 --- several cursors are at work. What is typed as suggested is not asked for again.
 local Suggestion = require('fimls.suggestion')
 local config = require('fimls.config')
+local place = require('fimls.place')
 local api = vim.api
 
 local METHOD = 'textDocument/inlineCompletion'
@@ -20,6 +21,7 @@ local M = {}
 ---@field tick integer  changedtick that has been dealt with
 ---@field cursor integer[]  0-based row and byte column that has been dealt with
 ---@field pending? { client: vim.lsp.Client, id: integer }
+---@field unanswered? { tick: integer, cursor: integer[], kind: integer }  asked while there was no engine yet
 ---@field timer? uv.uv_timer_t
 ---@field pasted boolean  the last change was too large to have been typed
 ---@field block boolean  Insert mode was entered for a whole block
@@ -112,19 +114,6 @@ function Session:refresh(hint)
   return true
 end
 
---- Whether several cursors edit this buffer, by any of the plugins that do it.
-local function several_cursors(buf)
-  if vim.b[buf].visual_multi then
-    return true
-  end
-  local multicursor = package.loaded['multicursor-nvim']
-  if multicursor and type(multicursor.numCursors) == 'function' then
-    local ok, count = pcall(multicursor.numCursors)
-    return ok and count > 1
-  end
-  return false
-end
-
 --- Why this buffer is left alone right now, or nil.
 ---@return string?
 function Session:reason_off()
@@ -135,41 +124,11 @@ function Session:reason_off()
     return 'turned off for filetype ' .. vim.bo[buf].filetype
   elseif vim.bo[buf].readonly or not vim.bo[buf].modifiable then
     return 'the buffer is read-only'
-  elseif self.block or several_cursors(buf) then
+  elseif self.block or place.several_cursors(buf) then
     return 'several cursors'
   elseif vim.fn.reg_recording() ~= '' or vim.fn.reg_executing() ~= '' then
     return 'a macro is being recorded or run'
   end
-end
-
-local function inside_word(buf, cursor)
-  local line = api.nvim_buf_get_lines(buf, cursor[1], cursor[1] + 1, false)[1] or ''
-  return vim.fn.match(line:sub(1, cursor[2]), [[\k$]]) >= 0
-    and vim.fn.match(line:sub(cursor[2] + 1), [[^\k]]) >= 0
-end
-
---- The item chosen in the popup menu; the server's answer must begin with it.
-local function selected_in_menu(buf, cursor, encoding)
-  if vim.fn.pumvisible() == 0 then
-    return nil
-  end
-  local menu = vim.fn.complete_info({ 'selected', 'items' })
-  local item = menu.selected >= 0 and menu.items[menu.selected + 1]
-  if not item then
-    return nil
-  end
-  -- Neovim has put the word into the buffer already.
-  local position = vim.lsp.util.make_position_params(0, encoding).position
-  local line = api.nvim_buf_get_lines(buf, cursor[1], cursor[1] + 1, false)[1]
-  local before = line:sub(1, cursor[2])
-  if before:sub(-#item.word) ~= item.word then
-    return nil
-  end
-  local units = encoding == 'utf-8' and #item.word
-    or encoding == 'utf-32' and vim.fn.strchars(item.word)
-    or vim.fn.strutf16len(item.word)
-  local start = { line = position.line, character = position.character - units }
-  return { range = { start = start, ['end'] = position }, text = item.word }
 end
 
 function Session:answer(err, result, client, context)
@@ -181,6 +140,10 @@ function Session:answer(err, result, client, context)
     or not vim.deep_equal(cursor_now(), context.cursor)
   if err or stale then
     return
+  end
+  if type(result) ~= 'table' then
+    local state = require('fimls.server').status.state -- which needs this module
+    self.unanswered = state ~= 'idle' and state ~= 'thinking' and context or nil
   end
   local items = type(result) == 'table' and (result.items or result) or {}
   self.suggestions, self.index = {}, 1
@@ -213,7 +176,7 @@ function Session:ask(kind)
     position = vim.lsp.util.make_position_params(0, encoding).position,
     context = {
       triggerKind = kind,
-      selectedCompletionInfo = selected_in_menu(self.buf, cursor, encoding),
+      selectedCompletionInfo = place.selected_in_menu(self.buf, cursor, encoding),
     },
   }
   local context = {
@@ -235,6 +198,21 @@ function Session:ask(kind)
   end
   if ok then
     self.pending = { client = client, id = id }
+  end
+end
+
+--- The engine has become ready: what was asked for too early is asked for again.
+function Session:ask_again()
+  local asked = self.unanswered
+  self.unanswered = nil
+  if
+    asked
+    and self.buf == api.nvim_get_current_buf()
+    and inserting()
+    and asked.tick == api.nvim_buf_get_changedtick(self.buf)
+    and vim.deep_equal(asked.cursor, cursor_now())
+  then
+    self:ask(asked.kind)
   end
 end
 
@@ -275,7 +253,7 @@ function Session:changed()
     and not undone
     and config.current.automatic
     and not self:reason_off()
-    and not inside_word(self.buf, cursor)
+    and not place.inside_word(self.buf, cursor)
   then
     self:ask_soon()
   end
