@@ -136,18 +136,21 @@ def test_a_loop_is_cut_after_its_first_round() -> None:
 
 
 def test_cost_on_a_large_file() -> None:
-    """On 5,000 lines: under 2% of a token of the 0.5B model, which takes 24 ms on two cores."""
+    """On 5,000 lines: under 2% of a token of the 0.5B model, which takes 24 ms on two cores.
+
+    The processor's own time: what else runs on the machine is not ours.
+    """
     lines = Path(argparse.__file__).read_text(encoding="utf-8").splitlines() * 3
     at = next(i for i in range(2_500, 5_000) if lines[i].startswith("        return"))
     before = "\n".join(lines[:at]) + "\n        "
     generated = "value = self.lookup(name, [1, 2])\n        if value:\n            use(value)\n" * 4
     pieces = [generated[i : i + 4] for i in range(0, len(generated), 4)]
     best_ms = float("inf")
-    for _ in range(3):
+    for _ in range(5):
         watcher = scope.watch(before, "\n".join(lines[at:5_000]), "python")
-        started = time.perf_counter()
+        started = time.process_time()
         n_tokens = sum(watcher.feed(piece) is None for piece in pieces)
-        best_ms = min(best_ms, (time.perf_counter() - started) * 1000 / max(1, n_tokens))
+        best_ms = min(best_ms, (time.process_time() - started) * 1000 / max(1, n_tokens))
     assert best_ms < 0.02 * 24
 
 

@@ -141,10 +141,10 @@ def tear(text: str, data: st.DataObject) -> str:
 )
 def test_lines_of_a_megabyte(language: str, line: str) -> None:
     """Before the cursor, after it, and generated: seconds, not minutes."""
-    started = time.perf_counter()
+    started = time.process_time()
     run(line, line, ["x = 1\n"], language, StopReason.BUDGET)
     run("", "", [line], language, StopReason.BUDGET)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 LINES = "call(value, [1, 2], 'text')\n    value = other(value)\n"

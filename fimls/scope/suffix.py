@@ -22,6 +22,8 @@ _COMMON = re.compile(
     re.IGNORECASE,
 )
 
+_WORD = re.compile(r"\w")
+
 
 def is_common(text: str) -> bool:
     """Whether a line says too little to be recognised by."""
@@ -34,7 +36,7 @@ class Run:
 
     start: int  # of the first of them, in the generated text
     index: int  # of the line ahead that the first of them equals
-    n: int
+    n: int  # of them, without those of mere brackets
     telling: int  # how many of them are long enough to be recognised by
     is_left: bool = False  # they are indented less than the lines ahead, all by as much
 
@@ -76,15 +78,16 @@ class Repetition:
             n = next((i for i, line in enumerate(self.ahead) if line.indent < floor), n)
         if n == LINES_AHEAD:
             return None  # it goes on further than we look
-        return self.runs.get(n - 1)
+        run = self.runs.get(n - 1)
+        return run if run and run.n else None
 
 
 def _run(before: Run | None, text: str, start: int, index: int) -> Run:
     """The run that goes on, or begins, with the line ``text``."""
-    telling = not is_common(text)
+    telling, says = not is_common(text), _WORD.search(text) is not None
     if before is None:
-        return Run(start, index, 1, int(telling))
-    return Run(before.start, before.index, before.n + 1, before.telling + telling)
+        return Run(start, index, int(says), int(telling))
+    return Run(before.start, before.index, before.n + says, before.telling + telling)
 
 
 def _is_certain(run: Run) -> bool:
