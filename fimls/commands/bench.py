@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -117,10 +117,14 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         n_ctx=args.peer_ctx,
         at_human_pace=args.pace == "human",
     )
-    outcome = asyncio.run(_follow(plan))
+
+    def keep(outcome: Outcome) -> None:
+        if args.json is not None:
+            text = json.dumps(_facts(outcome, plan), indent=1) + "\n"
+            args.json.write_text(text, encoding="utf-8")
+
+    outcome = asyncio.run(_follow(plan, keep))
     _show(outcome, plan)
-    if args.json is not None:
-        args.json.write_text(json.dumps(_facts(outcome, plan), indent=1) + "\n", encoding="utf-8")
     return 0
 
 
@@ -196,13 +200,15 @@ def _engine(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     return 0
 
 
-async def _follow(plan: Plan) -> Outcome:
+async def _follow(plan: Plan, keep: Callable[[Outcome], None]) -> Outcome:
+    """Replay; ``keep`` gets what was measured after each session: a run may be broken off."""
     from fimls.bench.replay import Outcome, replay  # noqa: PLC0415
 
     outcome, n_done = Outcome(), 0
     async for name in replay(plan, outcome):
         n_done += 1
         print(f"{n_done} of {len(plan.sessions)}: {name}", file=sys.stderr, flush=True)
+        keep(outcome)
     return outcome
 
 
