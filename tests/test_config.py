@@ -93,7 +93,7 @@ def test_origins_name_who_set_what() -> None:
         ({"engines": {"team": {}}}, 'engines.team must be a table with kind = "…"'),
         ({"engines": 1}, "engines must hold tables"),
         ({"completion": {"engine": "team"}}, "'team' is not defined; add a table [engines.team]"),
-        ({"engine": {"n_ctx": 512}}, "1328 tokens do not fit into engine.n_ctx = 512"),
+        ({"engine": {"n_ctx": 512}}, "1456 tokens do not fit into engine.n_ctx = 512"),
     ],
 )  # fmt: skip
 def test_mistakes_name_key_and_remedy(values: dict[str, object], message: str) -> None:

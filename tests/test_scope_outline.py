@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fimls.scope import is_code, n_faults, outline
+from fimls.scope import is_code, n_faults, outline, signatures
 
 
 def split(code: str, language: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -89,3 +89,23 @@ def test_faults_are_counted() -> None:
 )
 def test_what_is_code(name: str, expected: bool) -> None:
     assert is_code(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "expected"),
+    [
+        ("python", "class A(B):\n    def f(\n      self,\n    ) -> int:\n      1\n\ndef g(x): 1",
+         "class A(B):\n    def f(self, ) -> int:\ndef g(x):"),
+        ("python", "class P:\n    x: list = []\n    y: int = 0\n",
+         "class P:\n    x: list = []\n    y: int = 0"),
+        ("go", "func (s *S) Len() int {\n\treturn 1\n}\n", "func (s *S) Len() int"),
+        ("typescript", "export class A {\n  f(): void {\n    g();\n  }\n}\n",
+         "class A\n    f(): void"),
+        ("python", "x = 1\n", ""),
+        ("markdown", "# Title\n", ""),
+        ("klingon", "qapla", ""),
+    ],
+)  # fmt: skip
+def test_signatures(language: str, code: str, expected: str) -> None:
+    """What another file needs to know of this one."""
+    assert signatures(code, language) == expected

@@ -183,6 +183,7 @@ def _within(found: Option, current: Value, value: Value) -> Value:
 def _contradictions(config: Config) -> Iterable[str]:
     completion, n_ctx = config.completion, config.engine.n_ctx
     wanted = completion.n_prefix + completion.n_suffix + completion.n_predict
+    wanted += completion.n_chunks
     if completion.engine == "embedded" and wanted > n_ctx:
         yield (
             f"completion.n_prefix + n_suffix + n_predict = {wanted} tokens do not fit into "

@@ -74,6 +74,11 @@ class CompletionOptions:
         300, "Text after the cursor that the model sees.", unit="tokens", minimum=0,
         maximum=1_000_000, project=Project.SET,
     )  # fmt: skip
+    n_chunks: int = option(
+        0, "Signatures from other open files of the workspace that the model sees, about so many; "
+        "0: none. They are read once for each file that you come to.",
+        unit="tokens", minimum=0, maximum=100_000, project=Project.NARROW,
+    )  # fmt: skip
     n_predict: int = option(
         256, "Longest completion; it ends with its scope long before, as a rule.",
         unit="tokens", minimum=1, maximum=8192, project=Project.SET,

@@ -6,7 +6,7 @@ a document.
 """
 
 from fimls.scope.languages import language_of
-from fimls.scope.outline import Outline, Scope, is_code, n_faults, outline
+from fimls.scope.outline import Outline, Scope, is_code, n_faults, outline, signatures
 from fimls.scope.watcher import Watcher, watch
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "language_of",
     "n_faults",
     "outline",
+    "signatures",
     "watch",
 ]

@@ -56,6 +56,8 @@ _NO_CODE = re.compile(
 _INERT = frozenset({"json", "yaml", "toml", "css", "html", "markdown", "text", ""})
 # Shorter runs of statements between definitions are constants and calls of main().
 _MIN_STATEMENT_LINES = 4
+# Records and enumerations are their members.
+_MOST_SHOWN_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,32 @@ def outline(text: str, language: str) -> Outline:
         return Outline((_whole(text),) if text.strip() else ())
     scopes = sorted(_scopes(tree.root_node, text), key=lambda scope: scope.start)
     return Outline(tuple(scopes) or (_whole(text),), is_sound=not tree.root_node.has_error)
+
+
+def signatures(text: str, language: str) -> str:
+    """The headers of the functions and classes in ``text``, one a line, as deep as they are.
+
+    A class without functions is short enough to be shown as it is, or is its header. Nothing
+    for prose, data, and languages that are not known.
+    """
+    if language in _INERT or load(language) is None:
+        return ""
+    lines: list[str] = []
+    around: tuple[str, ...] = ()
+    for scope in outline(text, language).scopes:
+        if scope.kind not in {"function", "class"}:
+            continue
+        for depth, header in enumerate(scope.within):
+            if scope.within[: depth + 1] != around[: depth + 1]:
+                lines.append("    " * depth + header)
+        around = scope.within
+        whole = text[scope.start : scope.end]
+        if scope.kind == "class" and whole.count("\n") < _MOST_SHOWN_LINES:
+            lines += whole.splitlines()
+            continue
+        header = " ".join(text[scope.start : scope.body].split()).replace("( ", "(")
+        lines.append("    " * len(scope.within) + header[:200].rstrip("{ "))
+    return "\n".join(lines)
 
 
 def n_faults(text: str, language: str) -> int | None:

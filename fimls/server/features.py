@@ -113,6 +113,7 @@ def did_close(ls: Session, params: types.DidCloseTextDocumentParams) -> None:
     ls.idle.stir()
     ls.jobs.take_back(params.text_document.uri)
     ls.backend.forget(params.text_document.uri)
+    ls.neighbours.forget(params.text_document.uri)
     ls.desk.closed(params.text_document.uri)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from lsprotocol import types
@@ -18,7 +18,7 @@ from fimls import __version__
 from fimls.config import Config
 from fimls.document import Snapshot
 from fimls.errors import BadRequest, FimlsError, ModelMissing
-from fimls.fim import Completion
+from fimls.fim import Chunk, Completion
 from fimls.lsp import Place
 from fimls.metrics import Metrics
 from fimls.server.backend import Backend, Opened, engine_name
@@ -27,6 +27,7 @@ from fimls.server.documents import NOTEBOOKS, Documents
 from fimls.server.exclusion import Exclusion
 from fimls.server.idle import Idle
 from fimls.server.jobs import Jobs, in_thread
+from fimls.server.neighbours import Neighbours, in_same_root
 from fimls.server.opening import open_engine_of
 from fimls.server.pace import Pace
 from fimls.server.progress import progress
@@ -60,6 +61,7 @@ class Session(LanguageServer):
         self.idle = Idle(lambda: self.pace.may_work_idly(self.settings.config.completion))
         self.backend = Backend(self._load, self._engine_is, self._failed)
         self.exclusion = Exclusion()
+        self.neighbours = Neighbours()
         self.desk = Desk(self)
         self.ready = asyncio.Event()  # the editor's settings are known
         self.status = self._engine_status = Status(State.IDLE)
@@ -118,6 +120,7 @@ class Session(LanguageServer):
             return None
         n_predict = options.n_predict if invoked else eager.n_predict
         self._sparing = eager.reason
+        chunks = self._chunks(document, config)
         self._think(+1)
         self.desk.gate.hold()
         try:
@@ -125,7 +128,12 @@ class Session(LanguageServer):
                 document.uri,
                 cancel,
                 lambda cancel: completer.complete(
-                    document, asked.offset, cancel, invoked=invoked, n_predict=n_predict
+                    document,
+                    asked.offset,
+                    cancel,
+                    invoked=invoked,
+                    chunks=chunks(),
+                    n_predict=n_predict,
                 ),
             )
         except FimlsError as error:
@@ -137,7 +145,7 @@ class Session(LanguageServer):
         if options.t_idle_ms and not cancel.is_set():
             self.idle.after(
                 options.t_idle_ms / 1000,
-                lambda cancel: completer.prepare(document, asked.offset, cancel),
+                lambda cancel: completer.prepare(document, asked.offset, cancel, chunks()),
             )
         if completion is not None:
             self.last = (document.uri, completion)
@@ -155,6 +163,19 @@ class Session(LanguageServer):
         elif self.status.state is State.OFF:
             self.tell_status(self._engine_status)
         return not reason
+
+    def _chunks(self, document: Snapshot, config: Config) -> Callable[[], tuple[Chunk, ...]]:
+        """How to find out what the prompt shows of other open files; for a thread."""
+        n_chunks, roots = config.completion.n_chunks, self.documents.roots()
+        if not n_chunks:
+            return tuple
+        others = in_same_root(document, list(self.documents.snapshots().values()), roots)
+        allowed = [
+            one
+            for one in others
+            if not self.exclusion.why_not(one, self.settings.of(one.path), roots)
+        ]
+        return cache(partial(self.neighbours.shown_to, document, allowed, n_chunks))
 
     def _could_not(self, error: FimlsError, config: Config) -> None:
         if isinstance(error, BadRequest):
