@@ -52,6 +52,7 @@ class Language:
     loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
     before_parse: str = ""  # what the grammar needs ahead of a fragment
+    conditionals: bool = False  # #if … #endif are blocks
     dialects: bool = False  # the grammar knows one of many: its faults say nothing
 
 
@@ -111,12 +112,20 @@ LANGUAGES: tuple[Language, ...] = (
         semicolons=True,
         container=r"^\s*(pub\b.*|unsafe\s+)?\b(struct|enum|trait|impl|mod|union|extern)\b",
     ),
-    Language("c", (".c", ".h"), semicolons=True, container=_C_CONTAINER, labels=True),
+    Language(
+        "c",
+        (".c", ".h"),
+        semicolons=True,
+        container=_C_CONTAINER,
+        labels=True,
+        conditionals=True,
+    ),
     Language(
         "cpp",
         (".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".ipp", ".cu", ".cuh"),
         ("c++", "cuda-cpp"),
         long_strings=(('R"(', ')"'),),
+        conditionals=True,
         semicolons=True,
         container=_C_CONTAINER,
         labels=True,
@@ -133,6 +142,7 @@ LANGUAGES: tuple[Language, ...] = (
         "csharp",
         (".cs",),
         ("c#",),
+        conditionals=True,
         long_strings=(('"""', '"""'), ('@"', '"')),
         doubled=('@"',),
         semicolons=True,
@@ -155,6 +165,7 @@ LANGUAGES: tuple[Language, ...] = (
     Language(
         "swift",
         (".swift",),
+        conditionals=True,
         strings=('"',),
         long_strings=(('"""', '"""'),),
         container=r"\b(class|struct|enum|extension|protocol|actor)\b",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import grades as grading
-from fimls.scope import layout, members
+from fimls.scope import conditionals, layout, members
 from fimls.scope.brackets import Brackets, Branches, Closed
 from fimls.scope.choice import Choice
 from fimls.scope.layout import Floor, first_word, floor_of
@@ -279,6 +279,8 @@ class Watcher:
         is_in_body = self._brackets.body is not None and self._line_depth == 1
         if (self._line_depth and not is_in_body) or not (self.site.is_fresh or start):
             return None
+        if conditionals.is_owed_end(line, self._choice.lines, self.site):
+            return self._stop(start, StopReason.SUFFIX, seen=end)
         indent = width(line) if start else width(self.site.head + line)
         run = self._choice.add(Line(start, indent, line.strip()))
         return None if run is None else self._stop(run.start, StopReason.SUFFIX, seen=end)
@@ -398,7 +400,7 @@ class Watcher:
         """Whether the cursor is at the top level or in a class body."""
         if self.site.language.indented:
             return self._floor is not None and self._floor.member
-        if not self.site.is_fresh:
+        if not self.site.is_fresh or conditionals.n_open(self._choice.lines):
             return False
         inner = self._brackets.inner
         return inner is None or (

@@ -1,0 +1,48 @@
+"""``#if`` and ``#endif``: blocks of the preprocessor, which no bracket tells."""
+
+from __future__ import annotations
+
+import re
+
+from fimls.scope.site import Line, Site
+
+_OPENS = re.compile(r"#\s*if")
+_ENDS = re.compile(r"#\s*endif\b")
+_DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(if|endif)", re.MULTILINE)
+
+
+def n_open(lines: list[Line]) -> int:
+    """How many of the generated text's own conditions are still open."""
+    n = 0
+    for line in lines:
+        if _OPENS.match(line.text):
+            n += 1
+        elif _ENDS.match(line.text) and n:
+            n -= 1
+    return n
+
+
+def is_owed_end(line: str, lines: list[Line], site: Site) -> bool:
+    """An ``#endif`` that stands after the cursor already, or that closes nothing."""
+    if not site.language.conditionals or not _ENDS.match(line.strip()) or n_open(lines):
+        return False
+    return _n_unclosed(site.before) <= _n_unopened(site.after)
+
+
+def _n_unclosed(text: str) -> int:
+    n = 0
+    for found in _DIRECTIVE.finditer(text):
+        n = n + 1 if found.group(1) == "if" else max(0, n - 1)
+    return n
+
+
+def _n_unopened(text: str) -> int:
+    depth = n = 0
+    for found in _DIRECTIVE.finditer(text):
+        if found.group(1) == "if":
+            depth += 1
+        elif depth:
+            depth -= 1
+        else:
+            n += 1
+    return n
