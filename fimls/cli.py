@@ -17,7 +17,15 @@ from functools import partial
 from pathlib import Path
 
 from fimls import __version__
-from fimls.config import Source, command_line, environment, find_project, gather, user_file
+from fimls.config import (
+    Source,
+    command_line,
+    environment,
+    find_project,
+    gather,
+    profile,
+    user_file,
+)
 from fimls.errors import ConfigError, FimlsError
 
 # In the order of --help.
@@ -63,7 +71,9 @@ def _dispatch(argv: list[str]) -> int:
         from fimls.server import serve  # noqa: PLC0415 - only here is the server needed
 
         # Read one by one, again whenever they change, and told to the editor when mistaken.
-        return serve([lambda: user_file(_config_path(args)), environment, partial(_given, args)])
+        profiles = [partial(profile, name, _config_path(args)) for name in _profiles(args)]
+        user = partial(user_file, _config_path(args))
+        return serve([user, environment, *profiles, partial(_given, args)])
     if args.run is None:
         _parser(argv).print_help(sys.stderr)
         return MISUSED
@@ -74,6 +84,10 @@ def _dispatch(argv: list[str]) -> int:
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", metavar="FILE", help="read this instead of the user's file")
+    common.add_argument(
+        "--profile", metavar="NAME", action="append",
+        help="lay profiles/NAME.toml, beside the user's file, over the other settings; repeatable",
+    )  # fmt: skip
     common.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", help="override a setting; repeatable"
     )
@@ -100,7 +114,12 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
 def _sources(args: argparse.Namespace, *, project: bool) -> list[Source]:
     """Where this run's settings come from; the server learns its project from the editor."""
     root = find_project(Path.cwd()) if project else None
-    return [*gather(_config_path(args), root), _given(args)]
+    profiles = [profile(name, _config_path(args)) for name in _profiles(args)]
+    return [*gather(_config_path(args), root), *profiles, _given(args)]
+
+
+def _profiles(args: argparse.Namespace) -> list[str]:
+    return list(getattr(args, "profile", []))
 
 
 def _config_path(args: argparse.Namespace) -> Path | None:

@@ -20,6 +20,7 @@ from fimls.config import (
     gather,
     load,
     options,
+    profile,
     project_file,
     read,
     user_file,
@@ -235,6 +236,22 @@ def test_files(tmp_path: Path) -> None:
     assert find_project(project / "src") == project
     config = load(gather(root=find_project(project / "src"), environ=environ))
     assert (config.completion.seed, config.completion.n_predict) == (2, 7)
+
+
+def test_profiles(tmp_path: Path) -> None:
+    """Named on the command line, they outweigh all but what stands there itself."""
+    user = tmp_path / "config.toml"
+    environ = {"FIMLS_CONFIG": str(user), "FIMLS_COMPLETION_SEED": "2"}
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/quick.toml").write_text("[completion]\nn_predict = 9\nseed = 3\n")
+    (tmp_path / "profiles/wild.toml").write_text("completion.temperature = 1\nreview.model = 'x'\n")
+    sources = [environment(environ), profile("quick", environ=environ)]
+    sources += [profile("wild", user), command_line(["completion.n_predict=5"])]
+    completion = load(sources).completion
+    assert (completion.seed, completion.n_predict, completion.temperature) == (3, 5, 1.0)
+    for name in ("slow", "../config", ""):
+        with pytest.raises(ConfigError, match=r"no profile .*; there are quick, wild"):
+            profile(name, environ=environ)
 
 
 def test_a_project_ends_at_its_repository(tmp_path: Path) -> None:

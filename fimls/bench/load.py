@@ -166,6 +166,7 @@ def _check_engine(sources: Sequence[Source]) -> None:
 def passed_on(args: argparse.Namespace) -> list[str]:
     """The settings of our own command line, for the servers we start."""
     words = ["--config", args.config] if hasattr(args, "config") else []
+    words += [word for name in getattr(args, "profile", []) for word in ("--profile", name)]
     words += ["--model", args.model] if hasattr(args, "model") else []
     return words + [word for setting in getattr(args, "set", []) for word in ("--set", setting)]
 

@@ -3,7 +3,7 @@
 Each source overrides the ones before it (``SourceKind`` is that order):
 
   defaults < user file < project file < environment < initializationOptions
-           < workspace/configuration < command line
+           < workspace/configuration < profile < command line
 
 A project file comes with other people's code, so it may only tune and narrow: it
 cannot choose models, engines or files to write (see ``Project``).
@@ -16,6 +16,7 @@ from fimls.config.places import (
     environment,
     find_project,
     gather,
+    profile,
     project_file,
     read_toml,
     templates_dir,
@@ -56,6 +57,7 @@ __all__ = [
     "gather",
     "load",
     "options",
+    "profile",
     "project_file",
     "read",
     "read_toml",

@@ -56,6 +56,22 @@ def user_file(path: Path | None = None, environ: Mapping[str, str] = os.environ)
     return Source(SourceKind.USER_FILE, str(path), read_toml(path))
 
 
+def profile(
+    name: str, config_path: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Source:
+    """The profile ``name``: a file like the user's own, in ``profiles`` beside that.
+
+    Raises ``ConfigError`` when there is none, with the names that there are.
+    """
+    folder = (config_path or user_file_path(environ)).parent / "profiles"
+    names = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in names:
+        there = f"; there are {', '.join(names)}" if names else ""
+        raise ConfigError(f"no profile {name!r}: {folder / name}.toml does not exist{there}")
+    path = folder / f"{name}.toml"
+    return Source(SourceKind.PROFILE, str(path), read_toml(path))
+
+
 def project_file(root: Path) -> Source | None:
     """``.fimls.toml`` at the root of a workspace, ``None`` when there is none."""
     path = root / PROJECT_FILE

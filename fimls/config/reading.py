@@ -22,7 +22,8 @@ class SourceKind(IntEnum):
     ENVIRONMENT = 3
     INITIALIZATION_OPTIONS = 4
     WORKSPACE_CONFIGURATION = 5
-    COMMAND_LINE = 6
+    PROFILE = 6
+    COMMAND_LINE = 7
 
 
 # Their values are strings, to be read as what the option needs.
