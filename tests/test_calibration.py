@@ -61,6 +61,14 @@ def test_the_fewest_threads_that_are_as_good(costs: dict[int, float], expected: 
     assert fewest(costs) == expected
 
 
+def test_a_slow_token_does_not_make_prompts_fast() -> None:
+    """On a busy machine a token can take longer than the whole prompt did."""
+    from fimls.engine.embedded.measuring import prompt_rate
+
+    assert prompt_rate(0.35, 0.03) == pytest.approx(200)
+    assert prompt_rate(0.4, 0.9) == pytest.approx(320)
+
+
 def test_what_was_measured_is_found_again(gguf: Path, tmp_path: Path) -> None:
     settings = EmbeddedSettings()
     assert calibration.load(tmp_path, gguf, settings) is None

@@ -104,8 +104,9 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     n_threads = config.engine.n_threads or min(os.cpu_count() or 1, 8)
     # A process of its own: one that is shared would be nobody's in the account of CPU seconds.
     ours = [sys.executable, "-m", "fimls", "--stdio", *load_test.passed_on(args),
-            "--set", f"engine.n_threads={n_threads}", "--set", "engine.process=own",
-            "--set", "completion.economy=false"]  # fmt: skip
+            "--set", f"engine.n_threads={n_threads}",
+            "--set", f"engine.n_threads_batch={n_threads}",
+            "--set", "engine.process=own", "--set", "completion.economy=false"]  # fmt: skip
     if not args.server:
         _calibrate(config, n_threads)
     plan = Plan(
@@ -135,7 +136,8 @@ def _calibrate(config: Config, n_threads: int) -> None:
     from fimls.engine.embedded.measuring import Calibrator  # noqa: PLC0415
 
     path = models.resolve(config.completion.model, models.models_dir(config.models))
-    settings = replace(assembly.embedded_settings(config.engine), n_threads=n_threads)
+    chosen = assembly.embedded_settings(config.engine)
+    settings = replace(chosen, n_threads=n_threads, n_threads_batch=n_threads)
     folder = assembly.calibrations_dir()
     if calibration.load(folder, path, settings) is None:
         with contextlib.closing(open_embedded(path, settings)) as engine:

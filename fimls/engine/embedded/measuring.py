@@ -143,6 +143,15 @@ def fewest(costs: dict[int, float]) -> int:
     return min(n for n, cost in costs.items() if cost <= least * _AS_GOOD)
 
 
+def prompt_rate(first_s: float, token_s: float) -> float:
+    """Prompt tokens per second, where the first token came after ``first_s``.
+
+    The last token of a prompt is evaluated by itself. On a busy machine that one can have
+    been quicker than the others: it does not count for more than half of the time.
+    """
+    return _N_PROMPT / max(first_s - token_s, first_s / 2)
+
+
 def _pairs(settings: EmbeddedSettings) -> Sequence[tuple[int, int]]:
     """Threads for single tokens and for batches, tried together; what is set stays set."""
     tried = candidates(n_cores())
@@ -183,8 +192,7 @@ class _Bench:
             return  # the model ended at once; another prompt may do better
         token_s = statistics.median(times_s[1:])
         self.decode_ms.setdefault(n_threads, []).extend(1000 * t for t in times_s[1:])
-        # The last token of a prompt is evaluated by itself.
-        rate = _N_PROMPT / max(times_s[0] - token_s, 1e-6)
+        rate = prompt_rate(times_s[0], token_s)
         self.prompt_rates.setdefault(n_threads_batch, []).append(rate)
 
     def _times(self, work: Cancel) -> list[float]:
