@@ -52,6 +52,7 @@ class Language:
     loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
     before_parse: str = ""  # what the grammar needs ahead of a fragment
+    item: str = ""  # begins an item of a list, which may stand at the column of its key
     conditionals: bool = False  # #if … #endif are blocks
     dialects: bool = False  # the grammar knows one of many: its faults say nothing
 
@@ -256,6 +257,7 @@ LANGUAGES: tuple[Language, ...] = (
     Language(
         "yaml",
         (".yaml", ".yml"),
+        item="- ",
         line_comments=("#",),
         block_comments=(),
         indented=True,

@@ -188,6 +188,17 @@ def goes_on_above(indent: int, head: str, site: Site, floor: Floor) -> bool:
     return is_of_block and first_word(head) in site.language.goes_on
 
 
+def is_item_of_key(indent: int, head: str, site: Site) -> bool:
+    """A list's item at the column of the key that the list belongs to."""
+    item = site.language.item
+    if not item or not head.startswith(item[0]):
+        return False
+    above = [line for line in (site.head, *_lines_above(site)) if line.strip()]
+    key = next((line for line in above if width(line) <= indent), "")
+    bare = strip_comment(key, site.language).strip()
+    return width(key) == indent and bare.endswith(":") and not bare.startswith(item)
+
+
 def is_owed_branch(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
     """An ``else`` that stands after the cursor already, for the statement around it."""
     word = first_word(head)

@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass, field
 
 from fimls.fim import Cut, StopReason
-from fimls.scope import grades as grading
 from fimls.scope import conditionals, layout, members
+from fimls.scope import grades as grading
 from fimls.scope.brackets import Brackets, Branches, Closed
 from fimls.scope.choice import Choice
 from fimls.scope.layout import Floor, first_word, floor_of
@@ -240,7 +240,9 @@ class Watcher:
             return cut
         if not line.strip():
             self._was_blank = True
-            self._begins_anew |= start == 0
+            if start == 0:
+                self._begins_anew = True
+                self._begin_block()
             return None
         seen_from = max(0, end - LOOKS_BACK)
         loop = find_loop(self._text[seen_from:end])
@@ -297,6 +299,12 @@ class Watcher:
             return None
         start = members.start_of_second(self._choice.lines, self.site.language)
         return None if start is None else self._stop(start, StopReason.SCOPE)
+
+    def _begin_block(self) -> None:
+        """The line before the cursor turns out to be whole; it may be the header of a block."""
+        site = self.site
+        if site.language.indented and layout.opens_block(site.head, site.language):
+            self._block = width(site.head)
 
     def _on_end_of_statement(self, line: str, end: int) -> Cut | None:
         """A line ended outside brackets, and perhaps the cursor's statement with it."""
@@ -357,7 +365,9 @@ class Watcher:
             return cut
         indent = width(self._text, start) + (0 if start else site.indent)
         if self._block is not None and start and indent <= self._block:
-            goes_on = first_word(head) in site.language.goes_on
+            goes_on = first_word(head) in site.language.goes_on or layout.is_item_of_key(
+                indent, head, site
+            )
             return None if goes_on else self._stop(start, StopReason.SCOPE)
         lines = self._choice.lines
         if start and (
@@ -384,9 +394,12 @@ class Watcher:
             if layout.closes_header(indent, head, site, self._floor):
                 self._statement_end = self._head_start + len(first_word(head) or head[:1])
                 return None
-            if layout.goes_on_above(indent, head, site, self._floor) or self._brackets.may_close(
-                head[0]
-            ):
+            belongs = (
+                layout.goes_on_above(indent, head, site, self._floor)
+                or layout.is_item_of_key(indent, head, site)
+                or self._brackets.may_close(head[0])
+            )
+            if belongs:
                 return None
             return self._stop(self._line_start, StopReason.SCOPE)
         lines = self._choice.lines
