@@ -28,6 +28,8 @@ from fimls.template import BoundTemplate
 
 # Without a tokenizer at hand budgets are estimates: code has 3 to 4 characters a token.
 ESTIMATED_CHARS_PER_TOKEN = 3
+# Of a prompt that is no text of the document: markers, the file's name.
+N_AROUND = 48
 
 ChooseTemplate = Callable[[Vocabulary | None], BoundTemplate]
 
@@ -216,11 +218,12 @@ class Completer:
             anchor_lines=options.anchor_lines,
             suffix_first=model.template.suffix_first,
         )
+        budget = _within(budget, self._engine.n_ctx, options.n_predict)
         speed = self._engine.prompt_tokens_per_s if options.t_max_cold_ms else None
         if speed is None:
             return budget
         n_affordable = speed * options.t_max_cold_ms / 1000
-        n_whole = options.n_prefix + options.n_suffix
+        n_whole = budget.n_prefix + budget.n_suffix
         self._n_cold = cold_budget(n_affordable, n_whole, self._n_cold)
         return replace(budget, n_cold=self._n_cold)
 
@@ -308,6 +311,20 @@ class _Draft:
     @property
     def t_scope_ms(self) -> float:
         return self._t_scope_s * 1000
+
+
+def _within(budget: Budget, n_ctx: int, n_predict: int) -> Budget:
+    """The budget, made small enough for a context that is smaller than the settings' window."""
+    room = n_ctx - N_AROUND - min(n_predict, n_ctx // 4)
+    share = room / (budget.n_prefix + budget.n_suffix + budget.n_middle)
+    if share >= 1:
+        return budget
+    return replace(
+        budget,
+        n_prefix=int(budget.n_prefix * share),
+        n_suffix=int(budget.n_suffix * share),
+        n_middle=int(budget.n_middle * share),
+    )
 
 
 def _render(

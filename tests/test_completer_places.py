@@ -121,3 +121,39 @@ def test_typing_only_appends_to_prompts(session: Session) -> None:
     cold = [n_added for n_added in added if n_added > 12]
     assert len(cold) <= 2, "the place where it was opened, and the one jumped to"
     assert max(cold) < 230
+
+
+@pytest.mark.parametrize("n_ctx", [256, 512, 1024])
+def test_a_context_smaller_than_the_window(n_ctx: int) -> None:
+    """The window gives way, typing included: no prompt is refused for its length."""
+    engine = ScriptedEngine("1\n", n_ctx=n_ctx)
+    completer = open_completer(engine)
+    typed = "".join(f"\nother_{number} = more({number})" for number in range(40))
+    for end in range(0, len(typed), 25):
+        found = completer.complete(document(HERE, typed[:end]), HERE + end, Cancel(), invoked=True)
+        assert found is not None
+    assert max(n_prompts(engine)) <= n_ctx * 3 // 4
+    assert max(n_prompts(engine)) > n_ctx // 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = [" + "12345, " * 1_500, "]\n"),
+        ("x = [", "12345, " * 1_500 + "]\n"),
+        ("y = 1\n" * 20 + "x = '" + "a" * 10_000, "'\n" + "z = 2\n" * 20),
+    ],
+)
+def test_a_line_of_ten_thousand_characters(before: str, after: str) -> None:
+    """It is cut like any other text: the prompt stays within its budget, and ends at the cursor."""
+    engine = ScriptedEngine("1\n")
+    found = open_completer(engine).complete(
+        Snapshot("file:///a.py", "python", 0, before + after, "a.py"), len(before), Cancel(),
+        invoked=True,
+    )  # fmt: skip
+    assert found is not None
+    [request] = engine.requests
+    assert len(request.prompt.tokens) < 900 + 300 + 256 + 48
+    window = request.prompt.window
+    assert window is not None
+    assert before.endswith(window.prefix + window.typed)
