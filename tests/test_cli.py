@@ -169,6 +169,26 @@ def test_what_no_model_may_see(name: str, why: str, tmp_path: Path) -> None:
     assert ran.stderr == f"fimls: {name} matches {why}: no model may see it\n"
 
 
+def test_each_token_as_it_comes(tmp_path: Path) -> None:
+    """For programs as lines of JSON, for people on standard error; results as without it."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[completion]\nengine = "fake"\ntemplate = "qwen2.5-coder"\n'
+        '[engines.fake]\nkind = "scripted"\nanswer = "r = sqrt(x)\\n    return r"\n'
+    )
+    command = ["complete", "-", "--language", "python", "--config", str(config), "--stream"]
+    text = "def norm(x):\n    █\n    return r\n"
+    ran = fimls(*command, "--json", stdin=text)
+    *pieces, answer = map(json.loads, ran.stdout.splitlines())
+    said = "".join(piece["piece"] for piece in pieces)
+    assert len(pieces) > 3
+    assert said.startswith(answer["text"])
+    assert len(said) > len(answer["text"])
+    ran = fimls(*command, stdin=text)
+    assert ran.stdout == text.replace("█", answer["text"])
+    assert ran.stderr == f"{said}\n"
+
+
 def test_usage() -> None:
     """No command is a usage error that shows the commands; --version and --help are fine."""
     ran = fimls()

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +40,11 @@ def add_parser(
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--text", action="store_true", help="print the completion and nothing else")
     parser.add_argument(
+        "--stream", action="store_true",
+        help="show each token as it is generated: with --json as a line of its own, else on "
+        "stderr; what is cut off at the end is among them",
+    )  # fmt: skip
+    parser.add_argument(
         "--dry-run", action="store_true", help="print the exact prompt, markers included"
     )
     return parser
@@ -59,7 +64,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         uri=place.path or "stdin:", language=args.language, text=place.text, path=place.path
     )
     cursor = Cursor.at(document, place.offset)
-    with _opened(config) as completer:
+    with _opened(config, _heard(args) if args.stream else None) as completer:
         if args.dry_run:
             _show_prompt(completer, cursor, as_json=args.json)
             return 0
@@ -68,6 +73,8 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         started_s = time.perf_counter()
         completion = completer.complete(document, place.offset, Cancel(), invoked=True)
         t_total_ms = (time.perf_counter() - started_s) * 1000
+    if args.stream and not args.json:
+        print(file=sys.stderr)
     if completion is None or not (completion.text or args.json):
         if args.json:
             print(json.dumps(facts(None, config, cursor, t_total_ms)))
@@ -167,8 +174,15 @@ def _offset(text: str, line: int, column: int, file: str) -> int:
     return offset
 
 
+def _heard(args: argparse.Namespace) -> Callable[[str], None]:
+    """What to do with each piece."""
+    if args.json:
+        return lambda piece: print(json.dumps({"piece": piece}), flush=True)
+    return lambda piece: print(piece, end="", file=sys.stderr, flush=True)
+
+
 @contextmanager
-def _opened(config: Config) -> Iterator[Completer]:
+def _opened(config: Config, heard: Callable[[str], None] | None) -> Iterator[Completer]:
     """The completer, with a word about loading on a terminal: 14B take a while."""
     from rich.console import Console  # noqa: PLC0415 - see fimls.cli
 
@@ -177,9 +191,9 @@ def _opened(config: Config) -> Iterator[Completer]:
     console = Console(stderr=True, highlight=False)
     if console.is_terminal:
         with console.status(f"loading {config.completion.model}"):
-            completer = open_completer(config)
+            completer = open_completer(config, heard=heard)
     else:
-        completer = open_completer(config)
+        completer = open_completer(config, heard=heard)
     yield completer
 
 
