@@ -200,7 +200,7 @@ def test_the_server_stops_computing(llama_server: str, way: str) -> None:
             pass
     else:
         stream.close()
-    end = time.monotonic() + 3
+    end = time.monotonic() + 15  # the rest would take a minute
     while is_computing(llama_server):
         assert time.monotonic() < end, "it computes for nobody"
         time.sleep(0.02)
@@ -218,7 +218,7 @@ def test_the_server_stops_in_mid_prompt(llama_server: str) -> None:
     threading.Timer(0.3, cancel.set).start()
     started = time.monotonic()
     assert list(engine.stream(Request(prompt, 1), cancel)) == []
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3  # of about ten
     while is_computing(llama_server):
         time.sleep(0.02)
     freed_s = time.monotonic() - started - 0.3

@@ -75,7 +75,7 @@ def test_unknown_and_mistaken_requests_are_refused_by_number(seen: dict[str, Any
 def test_a_request_is_taken_back_while_it_is_worked_on(seen: dict[str, Any]) -> None:
     """The answer to a cancelled request comes at once, as the error that LSP names."""
     assert seen["cancelled"]["code"] == CANCELLED
-    assert seen["cancelledAfterMs"] < 1500
+    assert seen["cancelledAfterMs"] < 5000  # of twenty seconds
 
 
 def test_shuts_down_in_order(seen: dict[str, Any]) -> None:

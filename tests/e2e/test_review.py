@@ -159,7 +159,7 @@ async def test_unchanged_functions_are_not_asked_about_again(edit: Edit) -> None
 
 async def test_a_function_that_changes_during_its_review(edit: Edit) -> None:
     """What is said about text that is gone is dropped, and told."""
-    async with edit(reviewing(delay_ms=20), client=PUSHED) as editor:
+    async with edit(reviewing(delay_ms=50), client=PUSHED) as editor:
         uri = editor.open(MEAN)
         await editor.status_is("idle")
         at = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}
