@@ -83,6 +83,20 @@ def add_parser(
     engine.add_argument("--short", action="store_true", help="few repetitions: only to see it run")
     engine.add_argument("--json", metavar="OUT", type=Path, help="the figures")
     engine.set_defaults(bench=_engine)
+    speculation = kinds.add_parser(
+        "speculation",
+        parents=[common],
+        help="whether drafts looked up in the prompt would pay on this machine",
+        description=(
+            "Measure what batches of several tokens cost, complete lines of real code, and "
+            "compute what drafts looked up in the prompt would have saved."
+        ),
+    )
+    speculation.add_argument(
+        "--places", metavar="N", type=int, default=36, help="completions (default: 36)"
+    )
+    speculation.add_argument("--json", metavar="OUT", type=Path, help="the figures")
+    speculation.set_defaults(bench=_speculation)
     return parser
 
 
@@ -198,6 +212,40 @@ def _engine(args: argparse.Namespace, sources: Sequence[Source]) -> int:
             print(f"{mark} {figure.name}: {value}{target} {figure.why}".rstrip(), flush=True)
     if args.json is not None:
         facts = [asdict(figure) for figure in figures]
+        args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _speculation(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    from fimls import assembly, models  # noqa: PLC0415
+    from fimls.bench import speculation  # noqa: PLC0415
+    from fimls.bench.engine import code_tokens  # noqa: PLC0415
+    from fimls.engine.embedded import open_embedded  # noqa: PLC0415
+
+    config = load(sources)
+    options = config.completion
+    path = models.resolve(options.model, models.models_dir(config.models))
+    with contextlib.closing(
+        open_embedded(path, assembly.embedded_settings(config.engine))
+    ) as engine:
+        costs = speculation.batch_costs(engine, code_tokens(engine), 25)
+        print(f"{path.name}, {engine.settings.n_threads} threads: what a batch costs")
+        print("\n".join(f"  {n} tokens: {cost:.2f} single tokens" for n, cost in costs.items()))
+        choose = partial(assembly.choose_template, options.template, options.model)
+        found = []
+        for sample in speculation.samples(engine, choose, options, args.places):
+            found.append(sample)
+            print(f"\r{len(found)} of {args.places} places", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    gains = speculation.gains(found, costs)
+    print("n-gram, draft: drafted tokens that were right; speed-up, with texts unchanged for sure")
+    for gain in gains:
+        print(
+            f"  {gain.shortest} to {gain.longest}, {gain.n_draft}: {gain.accepted:.0%}; "
+            f"{gain.speedup:.2f}, {gain.exact_speedup:.2f}"
+        )
+    if args.json is not None:
+        facts = {"batch_costs": costs, "gains": [asdict(gain) for gain in gains]}
         args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return 0
 
