@@ -218,7 +218,11 @@ class Completer:
             anchor_lines=options.anchor_lines,
             suffix_first=model.template.suffix_first,
         )
-        budget = _within(budget, self._engine.n_ctx, options.n_predict)
+        n_ctx = self._engine.n_ctx
+        # A server may give more than its model was trained for.
+        n_ctx = min(n_ctx, model.template.n_ctx or n_ctx)
+        n_ctx -= min(options.n_chunks, n_ctx // 2)
+        budget = _within(budget, n_ctx, options.n_predict)
         speed = self._engine.prompt_tokens_per_s if options.t_max_cold_ms else None
         if speed is None:
             return budget

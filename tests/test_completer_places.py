@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,6 +16,8 @@ from fimls.document import Snapshot
 from fimls.engine.base import Priority
 from fimls.engine.embedded.slots import common_prefix
 from fimls.engine.scripted import ScriptedEngine
+from fimls.template import BoundTemplate, bind
+from fimls.vocabulary import Vocabulary
 
 TEXT = "".join(f"value_{number} = compute({number})\n" for number in range(300))
 # At the ends of lines.
@@ -134,6 +137,19 @@ def test_a_context_smaller_than_the_window(n_ctx: int) -> None:
         assert found is not None
     assert max(n_prompts(engine)) <= n_ctx * 3 // 4
     assert max(n_prompts(engine)) > n_ctx // 4
+
+
+def test_a_family_with_a_short_context() -> None:
+    """What a model was trained for bounds the window, whatever its server takes."""
+
+    def choose(vocabulary: Vocabulary | None) -> BoundTemplate:
+        bound = choose_template("qwen2.5-coder", "", vocabulary)
+        return bind(replace(bound.template, context=512), vocabulary)
+
+    engine = ScriptedEngine("1\n")
+    Completer(engine, CompletionOptions(), choose).complete(document(HERE), HERE, Cancel())
+    [n_prompt] = n_prompts(engine)
+    assert 128 < n_prompt < 512
 
 
 @pytest.mark.parametrize(

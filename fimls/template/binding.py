@@ -23,6 +23,11 @@ class BoundTemplate(ABC):
         """Whether prompts show the suffix before the prefix, so that the prefix is cached last."""
         return self.template.suffix_first
 
+    @property
+    def n_ctx(self) -> int:
+        """Tokens that the family was trained for; 0 when nobody tells."""
+        return self.template.context
+
     @abstractmethod
     def render(self, window: Window, chunks: Sequence[Chunk] = (), repository: str = "") -> Prompt:
         """The prompt for ``window``, with ``chunks`` of other files in the order given."""

@@ -18,6 +18,10 @@ class UnfilledTemplate(BoundTemplate):
     def suffix_first(self) -> bool:
         return False
 
+    @property
+    def n_ctx(self) -> int:
+        return 0
+
     def render(self, window: Window, chunks: Sequence[Chunk] = (), repository: str = "") -> Prompt:  # noqa: ARG002  # the protocol's
         """A prompt without segments; the engine takes its window."""
         return Prompt((), template="the server's own", window=window, chunks=tuple(chunks))
