@@ -24,7 +24,9 @@ def add_parser(
         help="list, fetch, find and remove models",
         description="Models: which there are, which are here, and how to get one.",
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    actions = parser.add_subparsers(
+        title="actions", metavar="list|pull|path|rm", required=True, dest="action"
+    )
     listing = actions.add_parser("list", parents=[common], help="the catalogue, and what is here")
     listing.add_argument("--verify", action="store_true", help="compute missing hashes")
     form = listing.add_mutually_exclusive_group()

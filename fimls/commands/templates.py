@@ -28,7 +28,9 @@ def add_parser(
         description="Templates: how each family of models is asked to fill in the middle. "
         f"Your own go into {templates_dir()}.",
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    actions = parser.add_subparsers(
+        title="actions", metavar="list|show|check", required=True, dest="action"
+    )
     listing = actions.add_parser("list", parents=[common], help="every family, with a verdict")
     listing.add_argument("--markdown", action="store_true", help="print a table, with sources")
     show = actions.add_parser("show", parents=[common], help="one family, rendered, with sources")
