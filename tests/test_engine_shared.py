@@ -19,12 +19,14 @@ import pytest
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Priority, Request, Sampling
+from fimls.engine.embedded import EmbeddedSettings
 from fimls.engine.shared import (
     AttachedEngine,
     CannotShare,
     ChildLink,
     Opener,
     SharedLink,
+    embedded_opener,
     links,
     place,
     wire,
@@ -230,6 +232,27 @@ def test_editors_share_one_engine(folder: Path) -> None:
         assert len(list(folder.glob("*.sock"))) == 1
         with closing(shared(folder, pause_s=0.001)):
             assert len(list(folder.glob("*.sock"))) == 2
+
+
+def test_what_is_shared_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same file by whatever name; another file, other settings, another version are not."""
+
+    def where(name: str = "a.gguf", **settings: Any) -> Path:
+        described = embedded_opener(tmp_path / name, EmbeddedSettings(**settings))
+        return SharedLink(described, tmp_path).path
+
+    (tmp_path / "a.gguf").write_bytes(b"weights")
+    (tmp_path / "copy.gguf").write_bytes(b"weights")
+    (tmp_path / "link.gguf").symlink_to("a.gguf")
+    first = where()
+    assert where("link.gguf") == first
+    assert where("copy.gguf") != first
+    assert where(n_ctx=2048) != first
+    (tmp_path / "a.gguf").write_bytes(b"other weights")
+    assert where() != first
+    second = where()
+    monkeypatch.setattr(place, "__version__", "0.0.1")
+    assert where() != second
 
 
 def test_only_this_user_can_open_the_socket(folder: Path) -> None:
