@@ -211,7 +211,7 @@ async def test_sparing_the_battery(edit: Edit, tmp_path: Path) -> None:
             await editor.pause(0.05)
         assert await n_generated(editor, uri, next(lines)) == 32
         told = await editor.execute("fimls.status")
-        assert plain(told)["message"] == "on battery: shorter completions"
+        assert plain(told)["message"].startswith("on battery")
     async with edit(scripted(LONG, n_predict=64, economy=False), environ=environ) as editor:
         uri = editor.open("def f():\n    ")
         for line in (1, 2, 3):
