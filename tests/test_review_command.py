@@ -15,6 +15,7 @@ import pytest
 from fimls import cli
 from fimls.errors import BadRequest
 from fimls.review import changes
+from fimls.review.reviewer import Reviewer
 from fimls.scope import outline
 
 MEAN = """\
@@ -98,6 +99,29 @@ def test_lines_that_editors_can_jump_to(run: Run) -> None:
 def test_exit_status_by_severity(run: Run, severity: str, fail_on: str, expected: int) -> None:
     Path("mean.py").write_text(MEAN)
     assert run("mean.py", "--fail-on", fail_on, severity=severity)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "n_kept", "line"), [(f"import os\n\n{MEAN}", 1, 6), (FIXED, 0, 0), (None, 0, 0)]
+)
+def test_a_file_that_changes_meanwhile(
+    run: Run, monkeypatch: pytest.MonkeyPatch, now: str | None, n_kept: int, line: int
+) -> None:
+    """Findings move with their code, or go with it, and both are told."""
+    path = Path("mean.py")
+    path.write_text(MEAN)
+    review = Reviewer.review
+
+    def reviewed(*arguments: Any) -> Any:
+        path.unlink(missing_ok=True) if now is None else path.write_text(now)
+        return review(*arguments)
+
+    monkeypatch.setattr(Reviewer, "review", reviewed)
+    status, out, _ = run("mean.py")
+    assert status == (3 if n_kept else 0)
+    assert (f"mean.py:{line}:5: warning" in out) is bool(n_kept)
+    told = f"changed during the review; {n_kept} of 1 findings are about code that is still there"
+    assert told in out
 
 
 def test_clean_code(run: Run) -> None:

@@ -135,15 +135,34 @@ def _reviewed(
             rejected += seen.rejected
             t_ms += seen.t_total_ms
             notes += told_of(seen.name, n_parts=seen.n_parts, is_cut=seen.is_cut)
+        text = _text_now(file, config)
+        shown = found.shown(file.shown, source.text)
+        if text != source.text:
+            found.follow(file.shown, text)
+            n_found, shown = len(shown), found.shown(file.shown, text)
+            notes.append(
+                "changed during the review; "
+                f"{len(shown)} of {n_found} findings are about code that is still there"
+            )
         yield FileReview(
             path=file.shown,
-            text=source.text,
-            shown=tuple(found.shown(file.shown, source.text)),
+            text=text,
+            shown=tuple(shown),
             rejected=tuple(rejected),
             notes=tuple(notes),
             n_scopes=len(scopes),
             t_total_ms=t_ms,
         )
+
+
+def _text_now(file: _File, config: Config) -> str:
+    """What the file holds now; nothing when it is gone."""
+    from fimls.commands.complete import read_file  # noqa: PLC0415 - see fimls.cli
+
+    try:
+        return read_file(str(file.path), config.files.max_bytes)
+    except BadRequest:
+        return ""
 
 
 def told_of(name: str, *, n_parts: int, is_cut: bool) -> list[str]:
