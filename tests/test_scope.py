@@ -183,3 +183,17 @@ def test_grades() -> None:
 def test_language_of(path: str, language_id: str, name: str) -> None:
     """The client's id where we know it, else the name of the file, else as it came."""
     assert scope.language_of(path, language_id) == name
+
+
+def test_a_long_file_is_read_from_a_line_that_is_code() -> None:
+    """What is looked at may begin in a long string with text at column 0: not in the middle."""
+    manual = '"""\n' + "Class names are\nquoted with ' and with (\n" * 700 + '"""\n\n'
+    method = '    def area(self):\n        """Of this.\n\n        In square metres (\n        """\n'
+    before = (
+        manual + "class Shape:\n" + (method + "        return 1\n\n") * 200 + method + "        "
+    )
+    assert len(before) > 2 * 16_000
+    generated = "return self.w * self.h\n\n    def volume(self):\n        return 2\n"
+    after = "\n\n    def height(self):\n        return self.h\n"
+    check(before, generated, "return self.w * self.h", after)
+    check(before, "return self.w * self.h", "return self.w * self.h", after)

@@ -107,6 +107,7 @@ class Site:
     wants_block: bool  # a deeper body follows, and the brace that opens it is missing
     mark: str  # what ends the embedded text that the cursor is in
     top: int  # where the top-level part with the cursor begins, in ``before``
+    parsed_from: int  # a line of it outside strings, where what is parsed begins
 
     @property
     def is_fresh(self) -> bool:
@@ -149,15 +150,16 @@ class Site:
     @property
     def context(self) -> tuple[str, str]:
         """The text around the cursor that is parsed to compare cuts."""
-        start = max(self.top, len(self.before) - PARSED_BEFORE)
+        start = max(self.top, self.parsed_from)
         headers = ""
         if start > self.top:
-            start = self.before.find("\n", start) + 1
             headers = _headers_above(self.before[self.top : start], width(self.before, start))
         end = _end_of_part(self.after)
         return self.language.before_parse + headers + self.before[start:], self.after[:end]
 
 
+_HEADER_ENDS = r"[^\n]*[:,(]\n"
+_AFTER_BRACE = re.compile(r"\n\}[;)]*\n+(?=[A-Za-z@#/<\[])")
 _AT_COLUMN_0 = re.compile(r"\n(?=[A-Za-z@#<])")
 _LINE_START = re.compile(r"\n(?!$)")
 
@@ -165,15 +167,12 @@ _LINE_START = re.compile(r"\n(?!$)")
 def survey(before: str, after: str, name: str) -> Site:
     """Read the surroundings of a cursor. Linear in the text, and at most 48,000 characters."""
     if len(before) > MOST_BEFORE:
-        before = before[len(before) - MOST_BEFORE :]
-        # A line at column 0 is hardly ever inside a string or comment that opened earlier.
-        part = _AT_COLUMN_0.search(before, 0, MOST_BEFORE // 2) or _LINE_START.search(before)
-        before = before[part.end() :] if part else before
+        before = _from_a_part(before[len(before) - MOST_BEFORE :], lookup(name, before, after))
     before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
     language = lookup(name, before, after)
     head = before[before.rfind("\n") + 1 :]
     tail = after.partition("\n")[0]
-    stack, opaque, top = _open_at_end(before, language)
+    stack, opaque, top, parsed_from = _open_at_end(before, language)
     opaque_owed, closers, ahead = _look_ahead(after, language, opaque)
     # The start of a longer file is not read, and with it perhaps the headers of blocks.
     has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
@@ -191,7 +190,26 @@ def survey(before: str, after: str, name: str) -> Site:
         mark=mark,
         ahead=ahead,
         top=top,
+        parsed_from=parsed_from,
     )
+
+
+def _from_a_part(text: str, language: Language) -> str:
+    """``text``, which begins anywhere, from a place on that is outside strings and comments.
+
+    Where a definition begins, or ends at column 0, surely; else where any line does at column
+    0, for only the text of long strings and comments stands there too.
+    """
+    is_told = language.indented and language.definition
+    sure = (
+        re.compile(rf"\n(?=[ \t]*(?:{language.definition}){_HEADER_ENDS})")
+        if is_told
+        else _AFTER_BRACE
+    )
+    half = len(text) // 2
+    part = sure.search(text, 0, half) or _AT_COLUMN_0.search(text, 0, half)
+    part = part or _LINE_START.search(text)
+    return text[part.end() :] if part else text
 
 
 _LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]{0,80}\||[\w, ()]{1,80}(->|in|=>))?[ \t]*\n")
@@ -208,8 +226,13 @@ def _line_above(text: str, line: int) -> str:
     )
 
 
-def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int]:
-    """The brackets and the string that are open at the end, and where the last part begins."""
+def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int, int]:
+    """The brackets and the string that are open at the end, and where the last part begins.
+
+    Last, the first line outside strings of the ``PARSED_BEFORE`` characters at the end.
+    """
+    last = len(text) - PARSED_BEFORE
+    parsed_from = 0 if last <= 0 else -1
     scanner = Scanner(language, text)
     stack: list[_Opened] = []
     top = line = 0
@@ -220,11 +243,15 @@ def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque |
             pop(stack, mark.name)
         elif mark.kind is Kind.NEWLINE:
             line = mark.end
+            if parsed_from < 0 and line >= last:
+                parsed_from = line
             if not stack and not _SAME_PART.match(text, line):
                 top = line
     n_open = 0 if language.prose else MOST_OPEN
     brackets = [_bracket(text, opened) for opened in stack[-MOST_OPEN:][:n_open]]
-    return brackets, scanner.opaque, top
+    if parsed_from < 0:  # all of it is in one string
+        parsed_from = text.find("\n", last) + 1
+    return brackets, scanner.opaque, top, parsed_from
 
 
 class _Opened(NamedTuple):

@@ -23,6 +23,7 @@ _COMMON = re.compile(
 )
 
 _WORD = re.compile(r"\w")
+_INSIDE_WORD = re.compile(r"\w\w")
 
 
 def is_common(text: str) -> bool:
@@ -133,14 +134,17 @@ def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) 
         return None
     if certain:
         shared = overlap(bare, tail)
-        return len(bare) - shared if shared else None
+        # What is left must not lose a closer of its own to what follows.
+        fits = shared and n_open(bare[:-shared], site) <= n_open(bare[:-1], site)
+        return len(bare) - shared if fits else None
     cuts = [len(bare) - len(tail)] if bare.endswith(tail) else []
     found = bare.find(tail, since)
     if found >= 0 and len(tail) >= 4:
         cuts.append(found)
     shared = overlap(bare, tail)
-    # A letter in common is chance; a shared closing bracket is not.
-    if shared >= 4 or (shared and bare[-1] in ")]}"):
+    # A letter in common is chance, and so is half a word; a shared closing bracket is not.
+    is_half = bool(_INSIDE_WORD.match(bare, len(bare) - shared - 1)) and shared < len(bare)
+    if (shared >= 4 and not is_half) or (shared and bare[-1] in ")]}"):
         cuts.append(len(bare) - shared)
     return next((cut for cut in cuts if is_balanced(bare[:cut], site)), None)
 
