@@ -183,3 +183,53 @@ def test_what_is_set_stays_set(default_model: Path, tmp_path: Path) -> None:
         engine.close()
     assert found is not None
     assert list(found.decode_ms) == list(found.prompt_rates) == [1]
+
+
+class Still:
+    """An engine, as far as the background knows it; what it computes is not the matter here."""
+
+    def __init__(self) -> None:
+        self.closing = Cancel()
+        self.calibration: Calibration | None = None
+        self.threads: list[tuple[int, int]] = []
+
+    def use_threads(self, n_threads: int, n_threads_batch: int) -> None:
+        self.threads.append((n_threads, n_threads_batch))
+
+
+def test_what_was_disturbed_is_measured_again_in_a_quiet_moment(
+    gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record from a busy machine is used at once, and replaced when others leave us alone."""
+    from fimls.engine.embedded import measuring
+
+    shares = iter([0.9, 0.5, 0.1])
+
+    class Meter:
+        def read(self) -> None: ...
+
+        def others_share(self, *_readings: object) -> float:
+            return next(shares)
+
+    asked: list[EmbeddedSettings] = []
+
+    def measure(engine: object, settings: EmbeddedSettings, cancel: Cancel) -> Calibration:
+        asked.append(settings)
+        return FOUND
+
+    monkeypatch.setattr(measuring, "CpuMeter", Meter)
+    monkeypatch.setattr(measuring, "measure", measure)
+    monkeypatch.setattr(measuring, "_QUIET_S", 0.01)
+    monkeypatch.setattr(measuring, "_AGAIN_S", 0.01)
+    settings, engine = EmbeddedSettings(), Still()
+    busy = dataclasses.replace(FOUND, n_threads=1, n_threads_batch=1, others_share=0.8)
+    calibration.store(tmp_path, gguf, settings, busy)
+    measuring.Calibrator(engine, gguf, settings, tmp_path).start()
+    deadline_s = time.monotonic() + 10
+    while calibration.load(tmp_path, gguf, settings) != FOUND and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    engine.closing.set()
+    assert engine.calibration == FOUND
+    assert engine.threads == [(1, 1), (3, 4)]
+    assert asked == [settings], "not while others were busy, and not again afterwards"
+    assert next(shares, None) is None

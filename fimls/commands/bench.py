@@ -153,7 +153,8 @@ def _calibrate(config: Config, n_threads: int) -> None:
     chosen = assembly.embedded_settings(config.engine)
     settings = replace(chosen, n_threads=n_threads, n_threads_batch=n_threads)
     folder = assembly.calibrations_dir()
-    if calibration.load(folder, path, settings) is None:
+    known = calibration.load(folder, path, settings)
+    if known is None or known.was_busy:
         with contextlib.closing(open_embedded(path, settings)) as engine:
             Calibrator(engine, path, settings, folder).measure(Cancel())
 

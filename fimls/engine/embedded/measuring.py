@@ -32,7 +32,7 @@ from fimls.machine import CpuMeter
 _QUIET_S = 1.0
 _LOOK_S = 0.5
 # On a busy machine it is looked for a quiet moment, ever more rarely.
-_AGAIN_S, _AGAIN_MOST_S = 30.0, 600.0
+_AGAIN_S, _AGAIN_MOST_S = 10.0, 120.0
 _N_PROMPT, _N_PREDICT = 64, 6
 # A second round is made within this time; one round takes 1 s (0.5B) to 3 s (1.5B) on two cores.
 _ENOUGH_S = 4.0
@@ -75,12 +75,14 @@ class Calibrator:
         with contextlib.suppress(EngineError):  # closed meanwhile
             if known is None:
                 known = self.measure(closing)
-            while (known is None or known.was_busy) and not closing.wait(pause_s):
-                pause_s = min(2 * pause_s, _AGAIN_MOST_S)
+                closing.wait(pause_s)
+            while (known is None or known.was_busy) and not closing.is_set():
                 before = meter.read()
                 closing.wait(_QUIET_S)
                 if meter.others_share(before, meter.read()) < calibration.BUSY_SHARE:
                     known = self.measure(closing)
+                closing.wait(pause_s)
+                pause_s = min(2 * pause_s, _AGAIN_MOST_S)
 
 
 def apply(engine: EmbeddedEngine, known: Calibration) -> None:
