@@ -7,15 +7,19 @@ import re
 from fimls.scope.site import Line, Site
 
 _OPENS = re.compile(r"#\s*if")
+_BRANCHES = re.compile(r"#\s*el(se|if)")
 _ENDS = re.compile(r"#\s*endif\b")
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(if|endif)", re.MULTILINE)
 
 
-def n_open(lines: list[Line]) -> int:
-    """How many of the generated text's own conditions are still open."""
+def n_open(lines: list[Line], *, branches: bool = False) -> int:
+    """How many conditions the generated text has open.
+
+    With ``branches``, an ``#else`` counts as well: of a condition from before the cursor.
+    """
     n = 0
     for line in lines:
-        if _OPENS.match(line.text):
+        if _OPENS.match(line.text) or (branches and not n and _BRANCHES.match(line.text)):
             n += 1
         elif _ENDS.match(line.text) and n:
             n -= 1

@@ -413,7 +413,7 @@ class Watcher:
         """Whether the cursor is at the top level or in a class body."""
         if self.site.language.indented:
             return self._floor is not None and self._floor.member
-        if not self.site.is_fresh or conditionals.n_open(self._choice.lines):
+        if not self.site.is_fresh or conditionals.n_open(self._choice.lines, branches=True):
             return False
         inner = self._brackets.inner
         return inner is None or (
