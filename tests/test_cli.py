@@ -7,15 +7,17 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from fimls import __version__
+from fimls import __version__, doctor
 from fimls.cli import COMMANDS
 from fimls.commands.complete import Place, locate
 from fimls.commands.ghost import WHY, show
+from fimls.config import Config
 from fimls.errors import BadRequest
 from fimls.fim import Completion, StopReason
 
@@ -261,6 +263,22 @@ def test_doctor_tells_mistaken_settings(tmp_path: Path) -> None:
     ran = fimls("doctor", "--quick", FIMLS_CACHE_DIR=str(tmp_path), FIMLS_COMPLETION_MODLE="x")
     assert ran.returncode == 1
     assert "did you mean completion.model?" in ran.stdout
+
+
+def test_doctor_on_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where editors meet; where they cannot, why not. Looking leaves nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="fimls-") as runtime:
+        model = Path(runtime) / "model.gguf"
+        model.touch()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        [finding] = doctor.sharing(Config(), model)
+        assert finding.level is doctor.Level.GOOD
+        assert runtime in finding.says
+        assert os.listdir(runtime) == ["model.gguf"]  # noqa: PTH208
+        monkeypatch.setenv("XDG_RUNTIME_DIR", f"{runtime}/{'deep' * 30}")
+        [finding] = doctor.sharing(Config(), model)
+        assert finding.level is doctor.Level.POOR
+        assert "each editor loads the model for itself" in finding.says
 
 
 def test_every_stop_reason_is_explained() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,29 @@ def examine(
     if path is not None:
         from fimls.doctor import engine  # noqa: PLC0415 - loads llama.cpp
 
+        yield from sharing(config, path)
         yield from engine.examine(config, path, quick=quick, calibrate=calibrate)
+
+
+def sharing(config: Config, path: Path) -> Iterator[Finding]:
+    """Whether editors can share one engine here."""
+    if config.engine.process != "shared" or os.name != "posix":
+        return
+    from fimls.assembly import link_to  # noqa: PLC0415
+    from fimls.engine.shared import CannotShare, place  # noqa: PLC0415
+
+    try:
+        socket = link_to(config, path).path
+        with place.held(socket.parent):
+            running = place.connect(socket)
+            place.leave(socket, None)  # only the folder, where nobody uses it
+    except CannotShare as error:
+        yield Finding("sharing", Level.POOR, f"each editor loads the model for itself: {error}")
+        return
+    state = "nobody runs it now" if running is None else "it runs"
+    if running is not None:
+        running.close()
+    yield Finding("sharing", Level.GOOD, f"one engine for all editors, at {socket}; {state}")
 
 
 def _installation() -> Iterator[Finding]:
