@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from fimls.completer import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Completer
 from fimls.config import Config, EngineOptions, cache_dir, templates_dir
 from fimls.engine.base import Engine
 from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
+from fimls.errors import ModelRefused, TemplateError
 from fimls.fim import Prompt
 from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
 from fimls.vocabulary import ModelInfo, Vocabulary
@@ -57,11 +59,23 @@ def review_names(config: Config) -> tuple[str, str]:
 
 def open_reviewer(config: Config, progress: Progress | None = None) -> Reviewer:
     """A reviewer on an engine of its own. Blocks; raises ``FimlsError``."""
+    engine, model = review_names(config)
+    return reviewer_on(open_engine(config, engine, model, progress), config)
+
+
+def reviewer_on(engine: Engine, config: Config) -> Reviewer:
+    """A reviewer on this engine. Blocks while a model loads; raises ``FimlsError``."""
     from fimls.review.reviewer import Reviewer  # noqa: PLC0415 - only where reviews are
     from fimls.review.talk import Talk  # noqa: PLC0415
+    from fimls.review.weighing import Weigher  # noqa: PLC0415
 
-    engine, model = review_names(config)
-    return Reviewer(Talk(open_engine(config, engine, model, progress)), config.review)
+    weigher = None
+    if engine.vocabulary is not None:
+        with suppress(
+            TemplateError, ModelRefused
+        ):  # a model that cannot fill holes is asked instead
+            weigher = Weigher(engine, choose_template("", "", engine.vocabulary))
+    return Reviewer(Talk(engine), config.review, weigher)
 
 
 def open_parts(

@@ -194,12 +194,13 @@ class ReviewOptions:
     )  # fmt: skip
     second_look: str = option(
         "auto",
-        "Put each finding to the model again as a yes/no question; `auto`: where that is cheap "
+        "Weigh each finding's correction against the line that is there, or put the finding to the "
+        "model again as a yes/no question; `auto`: where that is cheap "
         "(engines that show their vocabulary).",
         choices=("auto", "on", "off"), project=Project.SET,
     )  # fmt: skip
     min_confidence: float = option(
-        0.5, "Findings whose probability of \"yes\" at the second look is lower are dropped.",
+        0.5, "Findings whose probability at the second look is lower are dropped.",
         minimum=0.0, maximum=1.0, project=Project.SET,
     )  # fmt: skip
     categories_off: tuple[str, ...] = option(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import PurePath
 
 from fimls import scope as syntax
 from fimls.cancel import Cancel
@@ -16,6 +17,7 @@ from fimls.review import answers, prompts, splitting
 from fimls.review.findings import Category, Claim, Finding, Reason, Rejected, ScopeReview
 from fimls.review.grounding import Ground, ground
 from fimls.review.talk import Talk
+from fimls.review.weighing import Correction, Weigher
 from fimls.scope import Outline, Scope
 
 # Instructions, the chat's own tokens and a second look at a long message.
@@ -43,9 +45,11 @@ class Source:
 class Reviewer:
     """Reviews with one model. Holds no documents. Thread-safe. Raises ``FimlsError``."""
 
-    def __init__(self, talk: Talk, options: ReviewOptions) -> None:
+    def __init__(self, talk: Talk, options: ReviewOptions, weigher: Weigher | None = None) -> None:
+        """``weigher`` looks at corrections; without one they are asked about, like the rest."""
         self.talk = talk
         self._options = options
+        self._weigher = weigher
         self._off = frozenset(c for c in Category if c.value in options.categories_off)
 
     @property
@@ -61,6 +65,7 @@ class Reviewer:
             self.talk.name,
             options.n_predict,
             self.looks_twice,
+            self._weigher is not None,
             options.min_confidence,
             sorted(self._off),
             source.language,
@@ -100,7 +105,7 @@ class Reviewer:
                 return None
             answer = answers.read(said.text)
             held, dropped = self._hold(source, scope, (start, end), answer.claims)
-            held, doubted = self._look_again(code, held, cancel)
+            held, doubted = self._look_again(source, scope, code, held, cancel)
             if cancel.is_set():
                 return None
             seen = replace(
@@ -124,7 +129,7 @@ class Reviewer:
         return moved, off + rejected
 
     def _look_again(
-        self, code: str, findings: list[Finding], cancel: Cancel
+        self, source: Source, scope: Scope, code: str, findings: list[Finding], cancel: Cancel
     ) -> tuple[list[Finding], list[Rejected]]:
         if not self.looks_twice:
             return findings, []
@@ -132,7 +137,9 @@ class Reviewer:
         dropped: list[Rejected] = []
         for one in findings:
             claim = Claim(one.category, one.severity, one.quote, one.message, one.replacement)
-            confidence = self.talk.probability(prompts.second_look(code, claim), cancel)
+            confidence = self._weigh(source, scope, one, cancel)
+            if confidence is None:
+                confidence = self.talk.probability(prompts.second_look(code, claim), cancel)
             if cancel.is_set():
                 break
             if confidence < self._options.min_confidence:
@@ -140,6 +147,15 @@ class Reviewer:
             else:
                 held.append(replace(one, confidence=confidence))
         return held, dropped
+
+    def _weigh(self, source: Source, scope: Scope, one: Finding, cancel: Cancel) -> float | None:
+        """How much rather the model would write the correction; ``None`` without either."""
+        if self._weigher is None or one.replacement is None:
+            return None
+        name = PurePath(source.path).name
+        start, end = scope.start + one.start, scope.start + one.end
+        correction = Correction.of(source.text, start, end, one.replacement, name, source.language)
+        return self._weigher.confidence(correction, cancel)
 
     def _parts(self, source: Source, scope: Scope) -> list[tuple[int, int]]:
         room = self.talk.n_ctx - self._options.n_predict - _OVERHEAD_TOKENS

@@ -138,7 +138,9 @@ class Desk:
         engine = await self._engine(config)
         key = (id(engine), config.review)
         if self._reviewer is None or self._reviewer[0] != key:
-            self._reviewer = key, await in_thread(lambda: _reviewer(engine, config))
+            from fimls.assembly import reviewer_on  # noqa: PLC0415 - loaded with the engine
+
+            self._reviewer = key, await in_thread(lambda: reviewer_on(engine, config))
         return self._reviewer[1]
 
     async def review(self, works: Sequence[Work], reviewer: Reviewer) -> None:
@@ -279,13 +281,6 @@ class Desk:
 
 def _snapshot(work: Work) -> Snapshot:
     return Snapshot(work.uri, work.source.language, 0, work.source.text, work.source.path)
-
-
-def _reviewer(engine: Engine, config: Config) -> Reviewer:
-    from fimls.review.reviewer import Reviewer  # noqa: PLC0415 - brings the grammars
-    from fimls.review.talk import Talk  # noqa: PLC0415
-
-    return Reviewer(Talk(engine), config.review)
 
 
 def _open(config: Config, gate: Gate, report: Callable[[float], None]) -> Engine:
