@@ -19,6 +19,10 @@ from dataclasses import dataclass, field
 from fimls.engine.embedded.store import Saved
 
 GRAIN = 16
+# Typed text is batched in steps of this. Over the recorded sessions, at 4 ms for a token in a
+# batch and 27 ms for one alone, a cold place takes 0.93 s on average and 1.03 s at most; with
+# steps of 16 it is 0.97 s and 1.21 s, and typing costs the same.
+TYPED_GRAIN = 8
 
 # A prompt that shares fewer tokens than this with a sequence shares boilerplate, not a file.
 _WORTH_COPYING = 16
@@ -66,12 +70,12 @@ def n_batched(n_tokens: int, n_anchored: int) -> int:
     """How many tokens of a prompt are evaluated in batches.
 
     ``n_anchored`` is the length up to and with the last marker. What follows is
-    typed text, which grows by a token or two: whole grains of it are batched, so
+    typed text, which grows by a token or two: whole steps of it are batched, so
     that a long one is not slow to evaluate afresh. The last token never is.
     """
     if not n_anchored:
         return n_tokens - 1
-    return n_anchored - 1 + (n_tokens - n_anchored) // GRAIN * GRAIN
+    return n_anchored - 1 + (n_tokens - n_anchored) // TYPED_GRAIN * TYPED_GRAIN
 
 
 def next_batch_end(n_done: int, n_batched: int, n_ubatch: int) -> int:
