@@ -107,11 +107,13 @@ class Choice:
 
         Parsers of half-typed code forgive that; Python does not.
         """
-        language, ahead = self.site.language, self.site.ahead
+        language = self.site.language
+        # Comments may stand in any column.
+        ahead = next((line for line in self.site.ahead if line.text[0] != "#"), None)
         kept = [line for line in self.lines if line.start < at]
         if not (language.indented and language.definition and kept and ahead) or language.ends:
             return False
-        is_deeper = ahead[0].indent > kept[-1].indent
+        is_deeper = ahead.indent > kept[-1].indent
         last = text[:at].rstrip().rpartition("\n")[2]  # of a statement of several lines, too
         return is_deeper != layout.opens_block(last, language)
 
