@@ -180,7 +180,7 @@ async def test_the_pause_follows_the_engine(edit: Edit) -> None:
         editor.type(uri, 1, 4, "y")
         began = time.perf_counter()
         asked = editor.ask(uri, 1, 5)
-        await editor.status_is("thinking")
+        await editor.eventually(lambda: "thinking" in [told["state"] for told in editor.statuses])
         assert time.perf_counter() - began >= 0.14  # (400 - 100) / 2 ms, less a clock's tick
         await asked.answer
 
