@@ -107,6 +107,14 @@ def test_a_child_answers_like_an_engine() -> None:
         assert engine.n_ctx == 4096
 
 
+def test_the_speed_is_known_as_soon_as_the_host_knows_it() -> None:
+    """It is measured while nobody types, long after the engine was opened."""
+    with closing(child()) as engine:
+        assert engine.prompt_tokens_per_s is None
+        next(engine.stream(Request(PROMPT, 3), Cancel()))
+        assert engine.prompt_tokens_per_s == 200.0
+
+
 def test_no_token_is_computed_before_it_is_asked_for() -> None:
     """A stream that nobody pulls costs nothing."""
     with closing(child()) as engine:

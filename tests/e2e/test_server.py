@@ -170,7 +170,7 @@ async def test_a_pause_in_typing_is_waited_for(edit: Edit) -> None:
 
 
 async def test_the_pause_follows_the_engine(edit: Edit) -> None:
-    """Behind a slow engine a burst of keys is waited out: the older ones never reach it."""
+    """Behind a slow engine a request waits for a pause in typing before it is worked on."""
     async with edit(scripted(LONG, delay_ms=400, n_predict=1)) as editor:
         uri = editor.open("def f():\n    ")
         await editor.status_is("idle")
