@@ -64,8 +64,8 @@ class Calibrator:
         """Measure now, apply and keep it; ``None`` when taken back. Blocks for some seconds."""
         found = measure(self._engine, self._settings, cancel)
         if found is not None:
-            apply(self._engine, found)
             calibration.store(self._folder, self._path, self._settings, found)
+            apply(self._engine, found)
         return found
 
     def _measure(self, known: Calibration | None) -> None:

@@ -64,7 +64,6 @@ class AttachedEngine:
         self._n_ctx: int = facts["n_ctx"]
         # A host that was started by an older version may still run: it tells no speed.
         self._tells_speed = "prompt_tokens_per_s" in facts
-        self._prompt_tokens_per_s: float | None = facts.get("prompt_tokens_per_s")
         told = facts["vocabulary"]
         self._vocabulary = None if told is None else AttachedVocabulary(self, told)
 
@@ -78,10 +77,11 @@ class AttachedEngine:
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
-        """Asked for until the host knows; it measures while nobody types."""
-        if self._prompt_tokens_per_s is None and self._tells_speed:
-            self._prompt_tokens_per_s = self.ask({"op": "speed"})["prompt_tokens_per_s"]
-        return self._prompt_tokens_per_s
+        """Asked for each time (0.1 ms): the host measures while nobody types, and again."""
+        if not self._tells_speed:
+            return None
+        found: float | None = self.ask({"op": "speed"})["prompt_tokens_per_s"]
+        return found
 
     def stream(self, request: Request, cancel: Cancel) -> AttachedStream:
         return AttachedStream(self, request, cancel)
