@@ -36,10 +36,10 @@ CLIENT = {
     },
     "fimls.client.package": {
         "type": "string",
-        "default": "fimls",
+        "default": "",
         "scope": "machine",
         "markdownDescription": "What `pip install` is given when the extension installs the "
-        "server: a name, a version (`fimls==0.1.0`), a wheel or a folder.",
+        "server: a name, a wheel or a folder. Empty: the server that came with the extension.",
     },
     "fimls.trace.server": {
         "type": "string",

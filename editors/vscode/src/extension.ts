@@ -6,28 +6,50 @@ import {
   type ErrorHandler,
   LanguageClient,
   type LanguageClientOptions,
+  State as ClientState,
 } from "vscode-languageclient/node";
 import { findServer, NotInstalled, type Server } from "./find";
-import { createEnvironment, pullModel } from "./install";
+import { chooseModel, createEnvironment } from "./install";
 import { type Explained, explanation } from "./explain";
+import { Notifications } from "./progress";
+import { reviewCommands } from "./review";
 import { explicitSettings, serverKeys } from "./settings";
-import { type Status, StatusBar } from "./status";
+import { isOff, type Status, StatusBar } from "./status";
 import { LastChange } from "./typing";
 
 const LOG = "Show the Log";
+const AUTOMATIC = vscode.InlineCompletionTriggerKind.Automatic;
 // Crashes within this time are counted; after so many of them the server stays down.
 const CRASH_WINDOW_MS = 180_000;
 const CRASHES = 4;
+const STARTING: Status = { state: "loading", message: "the server is starting" };
+const RESTARTING: Status = { state: "loading", message: "the server ended and is started again" };
+const FAILED: Status = {
+  state: "error",
+  message: "the server did not start",
+  nextStep: "the log says why; restart it from here",
+};
+
+/** Writes to the log what the client would interrupt for; this extension tells what matters. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
 
 class Extension implements vscode.Disposable {
   readonly #context: vscode.ExtensionContext;
   readonly #log = vscode.window.createOutputChannel("fimls", { log: true });
   readonly #bar = new StatusBar();
   readonly #changes = new LastChange();
+  readonly #notifications = new Notifications();
   readonly #explained = new vscode.EventEmitter<vscode.Uri>();
   #explanation = "";
   #client: LanguageClient | undefined;
   #server: Server | undefined;
+  #hasRun = false; // the server, since it was last started by us
+  #asksAgain = false; // by the command for asking by hand, since there is no other
+  #runs = 0; // of servers, as far as they have come to know the open documents
   #busy: Promise<void> = Promise.resolve();
 
   constructor(context: vscode.ExtensionContext) {
@@ -41,6 +63,7 @@ class Extension implements vscode.Disposable {
       "fimls.explainLast": () => this.#explain(),
       "fimls.createEnvironment": () => this.#create(),
       "fimls.menu": () => this.#menu(),
+      ...reviewCommands((command, argument) => this.#execute(command, argument)),
     };
     for (const [name, action] of Object.entries(commands)) {
       context.subscriptions.push(vscode.commands.registerCommand(name, action));
@@ -86,7 +109,7 @@ class Extension implements vscode.Disposable {
   }
 
   async #start(): Promise<void> {
-    this.#bar.show({ state: "loading", message: "the server is starting" });
+    this.#bar.show(STARTING);
     try {
       this.#server = await findServer(this.#context);
     } catch (error) {
@@ -94,31 +117,67 @@ class Extension implements vscode.Disposable {
       if (!(error instanceof NotInstalled)) {
         throw error;
       }
-      this.#bar.show({ state: "error", message: error.message, nextStep: "Click to install it." });
+      this.#bar.show({ state: "error", message: error.message, nextStep: "click to install it" });
       void this.#offerInstall(error.message);
       return;
     }
     const { command, args, version } = this.#server;
     this.#log.info(`${version}: ${command} ${[...args, "--stdio"].join(" ")}`);
-    const client = new LanguageClient(
+    const client = new QuietClient(
       "fimls",
       "fimls",
       { command, args: [...args, "--stdio"] },
       this.#options(),
     );
-    client.onNotification("fimls/status", (status: Status) => this.#bar.show(status));
+    client.onNotification("fimls/status", (status: Status) => {
+      const wasReady = this.#isReady();
+      this.#bar.show(status);
+      if (!wasReady) {
+        this.#askAgain();
+      }
+    });
+    // Now, and after each time that the server ended.
+    client.onDidChangeState(({ newState }) => {
+      if (newState === ClientState.Running) {
+        void client.start().then(() => this.#started(), () => undefined);
+        return;
+      }
+      this.#notifications.end();
+      if (newState === ClientState.StartFailed && this.#bar.status === RESTARTING) {
+        this.#bar.show(FAILED);
+      }
+    });
+    this.#hasRun = false;
     this.#client = client;
     try {
       await client.start();
-      if (this.#bar.status.state === "loading" && this.#bar.status.message === "the server is starting") {
-        this.#bar.show({ state: "idle" });
-      }
     } catch (error) {
-      this.#bar.show({
-        state: "error",
-        message: `the server did not start: ${String(error)}`,
-        nextStep: "The log says why.",
-      });
+      this.#log.error(String(error));
+      this.#bar.show(FAILED);
+      void this.#tell("fimls: the server did not start; the log says why.");
+    }
+  }
+
+  /** The server runs and knows the open documents; of its engine it has told, or will. */
+  #started(): void {
+    this.#runs += 1;
+    this.#hasRun = true;
+    if ([STARTING, RESTARTING, FAILED].includes(this.#bar.status)) {
+      this.#bar.show({ state: "idle" });
+    }
+    this.#askAgain();
+  }
+
+  #isReady(): boolean {
+    return this.#bar.status.state === "idle" || this.#bar.status.state === "thinking";
+  }
+
+  /** What was typed while there was nobody to answer is asked for now, if the cursor is there. */
+  #askAgain(): void {
+    const editor = vscode.window.activeTextEditor;
+    if (this.#isReady() && editor && this.#changes.isWaiting(editor)) {
+      this.#asksAgain = true;
+      void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
     }
   }
 
@@ -131,18 +190,37 @@ class Extension implements vscode.Disposable {
       outputChannel: this.#log,
       traceOutputChannel: this.#log,
       errorHandler: this.#errorHandler(),
+      initializationFailedHandler: () => false, // told where it was started
       middleware: {
         provideInlineCompletionItems: async (document, position, context, token, next) => {
-          const automatic = context.triggerKind === vscode.InlineCompletionTriggerKind.Automatic;
+          const automatic = context.triggerKind === AUTOMATIC || this.#asksAgain;
+          this.#asksAgain = false;
           const reason = automatic ? this.#changes.reasonOff(document, position) : undefined;
           if (reason !== undefined) {
             this.#log.trace(`not asked: ${reason}`);
             return [];
           }
-          const found = await next(document, position, context, token);
+          if (!this.#client?.isRunning() || isOff(document)) {
+            return null; // the client would wait, and ask for a document that is not open yet
+          }
+          const { version } = document;
+          const runs = this.#runs;
+          const kind = automatic ? { ...context, triggerKind: AUTOMATIC } : context;
+          const found = await next(document, position, kind, token);
+          // null is the client's own answer to what was cancelled or met the server's end.
+          if (found !== null && runs === this.#runs && this.#isReady()) {
+            this.#changes.answered(document, version);
+          }
           const items = Array.isArray(found) ? found : (found?.items ?? []);
           this.#changes.offered(items.map((item) => text(item.insertText)).join("\n"));
           return found;
+        },
+        handleWorkDoneProgress: (token, told, next) => {
+          const cancel = (): void =>
+            void this.#client?.sendNotification("window/workDoneProgress/cancel", { token });
+          if (!this.#notifications.take(token, told, cancel)) {
+            next(token, told);
+          }
         },
         workspace: {
           configuration: (params) =>
@@ -160,14 +238,17 @@ class Extension implements vscode.Disposable {
     return {
       error: () => ({ action: ErrorAction.Continue, handled: true }),
       closed: () => {
+        if (!this.#hasRun) {
+          return { action: CloseAction.DoNotRestart, handled: true }; // it would end so again
+        }
         const now = Date.now();
         crashes = [...crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
         if (crashes.length < CRASHES) {
-          this.#bar.show({ state: "loading", message: "the server ended and is started again" });
+          this.#bar.show(RESTARTING);
           return { action: CloseAction.Restart, handled: true };
         }
         const message = `the server ended ${crashes.length} times in a row and stays down`;
-        this.#bar.show({ state: "error", message, nextStep: "The log says why; restart it from here." });
+        this.#bar.show({ state: "error", message, nextStep: "the log says why; restart it from here" });
         void this.#tell(`fimls: ${message}.`);
         return { action: CloseAction.DoNotRestart, handled: true };
       },
@@ -206,16 +287,31 @@ class Extension implements vscode.Disposable {
       await this.#offerInstall("The fimls server is not installed");
       return;
     }
-    const name = await pullModel(this.#server, this.#log);
-    if (name === undefined) {
+    const name = await chooseModel(this.#server, this.#log);
+    // The server shows how far it is, and tells what goes wrong.
+    if (name === undefined || !(await this.#execute("fimls.pullModel", name))) {
       return;
     }
     const settings = vscode.workspace.getConfiguration("fimls");
     const use = `Use ${name}`;
     if (settings.get("completion.model") === name) {
-      await this.restart();
-    } else if ((await vscode.window.showInformationMessage(`${name} is here.`, use)) === use) {
+      void vscode.window.showInformationMessage(`fimls: ${name} is here.`);
+    } else if ((await vscode.window.showInformationMessage(`fimls: ${name} is here.`, use)) === use) {
       await settings.update("completion.model", name, vscode.ConfigurationTarget.Global);
+    }
+  }
+
+  /** What a command of the server answers; undefined after a message when it does not. */
+  async #execute(command: string, ...args: unknown[]): Promise<unknown> {
+    if (!this.#client?.isRunning()) {
+      void this.#tell("fimls: the server is not running.");
+      return undefined;
+    }
+    try {
+      return await this.#client.sendRequest("workspace/executeCommand", { command, arguments: args });
+    } catch (error) {
+      void vscode.window.showWarningMessage(`fimls: ${(error as Error).message}`);
+      return undefined;
     }
   }
 
@@ -240,24 +336,15 @@ class Extension implements vscode.Disposable {
   }
 
   async #explain(): Promise<void> {
-    if (!this.#client?.isRunning()) {
-      void this.#tell("fimls: the server is not running.");
+    const answer = await this.#execute("fimls.explain");
+    if (answer === undefined) {
       return;
     }
-    try {
-      const answer: unknown = await this.#client.sendRequest("workspace/executeCommand", {
-        command: "fimls.explain",
-        arguments: [],
-      });
-      if (answer === null) {
-        void vscode.window.showInformationMessage("fimls: nothing has been completed yet.");
-        return;
-      }
-      this.#explanation = explanation(answer as Explained);
-    } catch (error) {
-      void vscode.window.showWarningMessage(`fimls: ${(error as Error).message}`);
+    if (answer === null) {
+      void vscode.window.showInformationMessage("fimls: nothing has been completed yet.");
       return;
     }
+    this.#explanation = explanation(answer as Explained);
     const uri = vscode.Uri.parse("fimls:/last-completion.md");
     this.#explained.fire(uri);
     const document = await vscode.workspace.openTextDocument(uri);
@@ -265,7 +352,7 @@ class Extension implements vscode.Disposable {
   }
 
   async #menu(): Promise<void> {
-    const { state, message, nextStep } = this.#bar.status;
+    const { state, message, nextStep } = this.#bar.shown;
     const settings = vscode.workspace.getConfiguration("fimls");
     const on = settings.get<boolean>("completion.enabled", true);
     const language = vscode.window.activeTextEditor?.document.languageId;
@@ -284,7 +371,7 @@ class Extension implements vscode.Disposable {
     if (!this.#server) {
       items.unshift({ label: "$(package) Install the server…", command: "fimls.createEnvironment" });
     }
-    const why = [message, nextStep].filter(Boolean).join(" ");
+    const why = [message, nextStep].filter(Boolean).join("; ");
     const chosen = await vscode.window.showQuickPick(items, {
       title: `fimls: ${state}`,
       placeHolder: why || "What to do?",

@@ -1,6 +1,7 @@
-// Making a Python environment for the server, and fetching models: only when asked to.
+// Making a Python environment for the server, and choosing a model: only when asked to.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
+import * as path from "node:path";
 import * as vscode from "vscode";
 import { findPython, inEnvironment, ownEnvironment, type Server } from "./find";
 
@@ -13,11 +14,14 @@ async function runWithProgress(
   const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
   return vscode.window.withProgress(options, async (progress, token) => {
     let last = "";
+    let complaint = "";
     for (const [command, args] of steps) {
       const said = (line: string): void => {
         last = line;
+        // pip goes on to speak of other things after what went wrong.
+        complaint ||= line.startsWith("ERROR") ? line : "";
         log.info(line);
-        progress.report(report(line));
+        progress.report({ message: line.slice(0, 100) });
       };
       log.info(`> ${command} ${args.join(" ")}`);
       const status = await finished(spawn(command, args), said, token);
@@ -25,10 +29,7 @@ async function runWithProgress(
         return false;
       }
       if (status !== 0) {
-        const choice = await vscode.window.showErrorMessage(`${title} failed: ${last}`, "Show the Log");
-        if (choice) {
-          log.show();
-        }
+        void complain(`${title} failed: ${complaint || last || `exit status ${status}`}`, log);
         return false;
       }
     }
@@ -36,18 +37,10 @@ async function runWithProgress(
   });
 }
 
-let percent = 0;
-
-/** "downloading, 120 of 491 MB" moves the bar; anything else only changes the text. */
-function report(line: string): { message: string; increment?: number } {
-  const found = /([\d,]+) of ([\d,]+) MB/.exec(line);
-  if (!found?.[1] || !found[2]) {
-    return { message: line.slice(0, 100) };
+async function complain(message: string, log: vscode.LogOutputChannel): Promise<void> {
+  if (await vscode.window.showErrorMessage(message, "Show the Log")) {
+    log.show();
   }
-  const now = (100 * Number(found[1].replaceAll(",", ""))) / Number(found[2].replaceAll(",", ""));
-  const increment = Math.max(0, now - percent);
-  percent = now;
-  return { message: line.slice(0, 100), increment };
 }
 
 function finished(
@@ -55,7 +48,6 @@ function finished(
   said: (line: string) => void,
   token: vscode.CancellationToken,
 ): Promise<number | null> {
-  percent = 0;
   const stop = token.onCancellationRequested(() => child.kill());
   for (const stream of [child.stdout, child.stderr]) {
     let rest = "";
@@ -92,9 +84,11 @@ export async function createEnvironment(
     return false;
   }
   const where = ownEnvironment(context);
-  const name = vscode.workspace.getConfiguration("fimls.client").get<string>("package", "fimls");
+  const named = vscode.workspace.getConfiguration("fimls.client").get<string>("package", "");
+  const from = named || path.join(context.extensionPath, "server");
   const detail =
-    `${python} will make a virtual environment in ${where} and install "${name}" into it from ` +
+    `${python} will make a virtual environment in ${where} and install ` +
+    `${named || "the server that came with this extension"} into it, with what it needs from ` +
     "your Python package index: about 100 MB, and some minutes where llama.cpp has to be compiled. " +
     "Nothing else is changed. The model is fetched separately, when you ask for it.";
   const install = "Install";
@@ -112,7 +106,7 @@ export async function createEnvironment(
     "Installing fimls",
     [
       [python, ["-m", "venv", where]],
-      [environmentPython, ["-m", "pip", "install", "--upgrade", name]],
+      [environmentPython, ["-m", "pip", "install", "--no-input", "--upgrade", from]],
     ],
     log,
   );
@@ -120,15 +114,15 @@ export async function createEnvironment(
 
 interface Model {
   readonly name: string;
-  readonly bytes: number;
+  readonly bytes: number | null;
   readonly licence: string;
   readonly memory_mb: number;
   readonly verdict: string;
   readonly state: string;
 }
 
-/** Lets the user choose a model of the catalogue and fetches it. Returns its name. */
-export async function pullModel(
+/** Lets the user choose a model of the catalogue. Returns its name. */
+export async function chooseModel(
   server: Server,
   log: vscode.LogOutputChannel,
 ): Promise<string | undefined> {
@@ -142,16 +136,18 @@ export async function pullModel(
     models = (JSON.parse(listed.join("\n")) as { models: Model[] }).models;
   } catch {
     log.error(`fimls models list --json: exit status ${status}: ${listed.slice(-3).join(" / ")}`);
-    void vscode.window.showErrorMessage("fimls could not list its models; the log says why.");
+    void complain("fimls could not list its models; the log says why.", log);
     return undefined;
   }
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+  const download = (bytes: number | null): string =>
+    bytes === null ? "" : `${gigabytes(bytes)} to download, `;
   const items = models.map((model) => ({
     label: model.name,
     description:
       model.state === "verified" || model.state === "unverified"
         ? "already here"
-        : `${gigabytes(model.bytes)} to download, ${gigabytes(model.memory_mb * 1e6)} of memory`,
+        : `${download(model.bytes)}${gigabytes(model.memory_mb * 1e6)} of memory`,
     detail: `${model.verdict} (${model.licence})`,
   }));
   const chosen = await vscode.window.showQuickPick(items, {
@@ -159,12 +155,5 @@ export async function pullModel(
     placeHolder: "Models are kept in your cache folder and used by every editor",
     matchOnDetail: true,
   });
-  if (!chosen) {
-    return undefined;
-  }
-  const step: [string, string[]] = [
-    server.command,
-    [...server.args, "models", "pull", chosen.label],
-  ];
-  return (await runWithProgress(`Fetching ${chosen.label}`, [step], log)) ? chosen.label : undefined;
+  return chosen?.label;
 }

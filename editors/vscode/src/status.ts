@@ -27,23 +27,46 @@ const WORDS: Record<State, string> = {
   error: "needs attention",
 };
 
+/** Whether completion is turned off for the document's language. */
+export function isOff(document: vscode.TextDocument): boolean {
+  const settings = vscode.workspace.getConfiguration("fimls", document);
+  return settings.get<string[]>("completion.languages_off", []).includes(document.languageId);
+}
+
 export class StatusBar implements vscode.Disposable {
   readonly #item = vscode.window.createStatusBarItem("fimls", vscode.StatusBarAlignment.Right, 100);
-  #status: Status = { state: "loading", message: "the server is starting" };
+  readonly #subscriptions: vscode.Disposable[];
+  #status: Status = { state: "loading" };
 
   constructor() {
     this.#item.name = "fimls";
     this.#item.command = "fimls.menu";
     this.show(this.#status);
     this.#item.show();
+    const again = (): void => this.show(this.#status);
+    this.#subscriptions = [
+      vscode.window.onDidChangeActiveTextEditor(again),
+      vscode.workspace.onDidChangeConfiguration(again),
+    ];
   }
 
+  /** What the server told last. */
   get status(): Status {
     return this.#status;
   }
 
-  show(status: Status): void {
-    this.#status = status;
+  /** What a person sees: the language in front of them may be turned off. */
+  get shown(): Status {
+    const document = vscode.window.activeTextEditor?.document;
+    const isWell = this.#status.state === "idle" || this.#status.state === "thinking";
+    return isWell && document && isOff(document)
+      ? { state: "off", message: `${document.languageId} is in completion.languages_off` }
+      : this.#status;
+  }
+
+  show(told: Status): void {
+    this.#status = told;
+    const status = this.shown;
     this.#item.text = `${ICONS[status.state]} fimls`;
     this.#item.accessibilityInformation = { label: `fimls: ${WORDS[status.state]}` };
     const tooltip = new vscode.MarkdownString();
@@ -61,6 +84,7 @@ export class StatusBar implements vscode.Disposable {
   }
 
   dispose(): void {
+    this.#subscriptions.forEach((it) => void it.dispose());
     this.#item.dispose();
   }
 }

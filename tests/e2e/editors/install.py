@@ -36,6 +36,7 @@ CODE_SERVER = "4.139.1"  # VS Code 1.139.1
 NODE = "24.19.0"  # the node that this code-server wants, as a wheel
 NEOVIM_11 = "0.11.4"
 SUITE = "forky"  # Neovim 0.12, Helix 25 and lsp-mode 10; bookworm and trixie are older
+NEOVIM_10_SUITE = "trixie"
 
 
 class Missing(Exception):
@@ -88,8 +89,10 @@ def _on_path(name: str, at_least: tuple[int, int], below: tuple[int, int]) -> Pa
     return None
 
 
-def _debian(root: Path, packages: tuple[str, ...], *, dependencies: bool = True) -> None:
-    """Unpack packages of ``SUITE`` below ``root``, with a package state of their own.
+def _debian(
+    root: Path, packages: tuple[str, ...], *, dependencies: bool = True, suite: str = SUITE
+) -> None:
+    """Unpack packages of a suite below ``root``, with a package state of their own.
 
     The mirror is the one that this machine's apt uses.
     """
@@ -106,7 +109,7 @@ def _debian(root: Path, packages: tuple[str, ...], *, dependencies: bool = True)
         (state / part).mkdir(parents=True)
     (state / "status").touch()
     source = state / "sources.list"
-    source.write_text(f"deb [signed-by={keys[0]}] {mirrors[0]} {SUITE} main\n")
+    source.write_text(f"deb [signed-by={keys[0]}] {mirrors[0]} {suite} main\n")
     apt = ["apt-get", "-qq"]
     for option in (
         f"Dir::Etc::sourcelist={source}",
@@ -169,17 +172,26 @@ def _script(path: Path, text: str) -> Path:
 
 def neovim_12() -> Editor:
     """Neovim 0.12, the first one with ghost text of its own."""
-    if found := _on_path("nvim", (0, 12), (1, 0)):
-        return Editor(found)
-    with _alone("neovim-0.12") as place:
+    return Editor(_on_path("nvim", (0, 12), (1, 0)) or _debian_neovim("neovim-0.12", SUITE))
+
+
+def neovim_10() -> Editor:
+    """Neovim 0.10, the oldest that the plugin works with."""
+    return Editor(
+        _on_path("nvim", (0, 10), (0, 11)) or _debian_neovim("neovim-0.10", NEOVIM_10_SUITE)
+    )
+
+
+def _debian_neovim(name: str, suite: str) -> Path:
+    with _alone(name) as place:
         command = place / "bin/nvim"
         if not command.exists():
-            _debian(place / "root", ("neovim",))
+            _debian(place / "root", ("neovim",), suite=suite)
             binary = place / "root/usr/bin/nvim"
             _own_loader(place, binary)
             runtime = place / "root/usr/share/nvim/runtime"
             _script(command, f'VIMRUNTIME={runtime} exec {binary} "$@"')
-    return Editor(command)
+    return command
 
 
 def neovim_11() -> Editor:
@@ -319,6 +331,7 @@ def vscode() -> Editor:
 EDITORS: dict[str, Callable[[], Editor]] = {
     "neovim-0.12": neovim_12,
     "neovim-0.11": neovim_11,
+    "neovim-0.10": neovim_10,
     "vscode": vscode,
     "chromium": chromium,
     "emacs": emacs,

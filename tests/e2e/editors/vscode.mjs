@@ -17,6 +17,9 @@ const page = await browser.newPage({ viewport: { width: 1000, height: 560 }, dev
 // Monaco draws spaces as no-break spaces.
 const plain = (text) => text.replaceAll("\u00a0", " ").replaceAll("\u200c", "");
 
+const GHOST = ".ghost-text-decoration, .ghost-text-decoration-preview, "
+  + ".suggest-preview-text .view-line, .ghost-text .view-line";
+
 const actions = {
   async open({ url }) {
     await page.goto(`${address}${url}`, { waitUntil: "domcontentloaded" });
@@ -36,7 +39,7 @@ const actions = {
   // Ghost text as a person reads it, from top to bottom.
   async ghost() {
     const parts = await page
-      .locator(".ghost-text-decoration, .ghost-text-decoration-preview, .suggest-preview-text .view-line, .ghost-text .view-line")
+      .locator(GHOST)
       .evaluateAll((nodes) => nodes
         .map((node) => ({ text: node.textContent ?? "", at: node.getBoundingClientRect() }))
         .filter(({ at }) => at.width > 0)
@@ -58,13 +61,44 @@ const actions = {
   async click({ selector }) {
     await page.locator(selector).first().click({ timeout: 10_000 });
   },
-  // A command of the palette, by its title.
+  // A command of the palette, by its whole title: other commands' titles may begin with it.
   async command({ title }) {
     await page.keyboard.press("F1");
     await page.locator(".quick-input-widget input").first().waitFor();
     await page.keyboard.type(title);
-    await page.locator(".quick-input-list .monaco-list-row").first().waitFor();
-    await page.keyboard.press("Enter");
+    await actions.choose({ label: title });
+  },
+  // An entry of the list that is open.
+  async choose({ label }) {
+    await page
+      .locator(".quick-input-list .monaco-list-row")
+      .filter({ has: page.locator(".label-name").getByText(label, { exact: true }) })
+      .first()
+      .click({ timeout: 20_000 });
+  },
+  // From now on the ghost text of every frame that is drawn; `seen` ends it and tells.
+  async watch() {
+    await page.evaluate((selector) => {
+      const frames = (window.fimlsFrames = []);
+      const look = () => {
+        if (window.fimlsFrames !== frames) {
+          return;
+        }
+        const drawn = [...document.querySelectorAll(selector)]
+          .filter((node) => node.getBoundingClientRect().width > 0);
+        frames.push(drawn.map((node) => node.textContent).join(""));
+        requestAnimationFrame(look);
+      };
+      look();
+    }, GHOST);
+  },
+  async seen() {
+    const frames = await page.evaluate(() => {
+      const found = window.fimlsFrames;
+      window.fimlsFrames = undefined;
+      return found;
+    });
+    return frames.map(plain);
   },
   async picture({ path }) {
     await page.screenshot({ path });

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from editors import install
 from editors.serving import COMMAND
 from editors.terminal import Running
@@ -49,11 +51,12 @@ def build_extension() -> Path:
             SOURCE,
             place,
             dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("node_modules", "dist", "*.vsix"),
+            ignore=shutil.ignore_patterns("node_modules", "dist", "server", "*.vsix"),
         )
         install.npm("ci", "--silent", "--ignore-scripts", cwd=place)
         # esbuild's program comes in a package of its own; its script would only copy it.
-        install.npm("run", "--silent", "package", cwd=place)
+        source = {"FIMLS_SOURCE": str(SOURCE.parents[1])}
+        install.npm("run", "--silent", "package", cwd=place, env=source)
         shutil.move(place / "fimls.vsix", vsix)
     return vsix
 
@@ -67,7 +70,7 @@ class VSCode(Running):
         editor = install.vscode()
         chromium = install.chromium()
         modules = install.packages("playwright", f"playwright-core@{PLAYWRIGHT}")
-        self.folder = folder
+        self.folder, self.env = folder, env
         data, extensions = home / "data", home / "extensions"
         (data / "User").mkdir(parents=True)
         own = {"fimls.client.command": list(COMMAND)[:-1]}
@@ -104,6 +107,7 @@ class VSCode(Running):
                 *("--reconnection-grace-time", "2"),
             ],
             env=self._env,
+            cwd=home,  # or `python -m fimls` would find the sources
             stdout=self.log,
             stderr=self.log,
             start_new_session=True,
@@ -165,6 +169,18 @@ class VSCode(Running):
                 raise AssertionError(f"{what} never came: {seen}")
             time.sleep(0.05)
 
+    def n_drawn(self, selector: str) -> int:
+        return len(self.do("text", selector=selector))
+
+    def told(self) -> list[str]:
+        """The notifications on the screen."""
+        said = ".notification-toast .notification-list-item-message"
+        return list(self.do("text", selector=said))
+
+    def button(self, label: str, *, of: str = ".notification-toast") -> None:
+        """Press a button, of a notification if nothing else is said."""
+        self.do("click", selector=f'{of} .monaco-button:has-text("{label}")')
+
     def press(self, *keys: str) -> None:
         self.do("press", keys=list(keys))
 
@@ -173,10 +189,9 @@ class VSCode(Running):
 
     def saved(self, file: Path) -> str:
         """Save, and return what is in the file then."""
-        before = file.stat().st_mtime_ns
+        self.wait("unsaved text", lambda: self.n_drawn(".tab.active.dirty"))
         self.press("Control+s")
-        self.wait("the file to be saved", lambda: file.stat().st_mtime_ns != before)
-        time.sleep(0.1)
+        self.wait("the file to be saved", lambda: not self.n_drawn(".tab.active.dirty"))
         return file.read_text(encoding="utf-8")
 
     def close(self) -> None:
@@ -187,6 +202,16 @@ class VSCode(Running):
             except (ProcessLookupError, subprocess.TimeoutExpired):  # noqa: PERF203 - two
                 process.kill()
         self.log.close()
+
+
+def opened(home: Path, env: Mapping[str, str], **settings: object) -> VSCode:
+    """VS Code on the folder ``project`` of ``home``; skips where there is none."""
+    folder = home / "project"
+    folder.mkdir()
+    try:
+        return VSCode(home, folder, env, settings)
+    except install.Missing as missing:
+        pytest.skip(f"VS Code is not to be had: {missing}")
 
 
 def _free_port() -> int:

@@ -1,0 +1,183 @@
+"""VS Code on a machine where nothing is installed yet: the offers, each up to what it does."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import sys
+import sysconfig
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from editors import serving, vscode
+from editors.vscode import VSCode
+
+pytestmark = pytest.mark.editor
+
+BODY = "size = w * h\n    return size"
+DIALOG = ".monaco-dialog-box"
+
+
+def wheel_of_this_tree(folder: Path) -> None:
+    """What pip finds in place of the real thing, without a network: the command `fimls`.
+
+    Its code is that of these sources, and its dependencies those that the tests run on.
+    """
+    folder.mkdir()
+    places = {str(Path(__file__).parents[2]), sysconfig.get_path("purelib")}
+    version = importlib.metadata.version("fimls")
+    name = f"fimls-{version}.dist-info"
+    files = {
+        "fimls_tested.pth": "".join(f"{place}\n" for place in sorted(places)),
+        f"{name}/METADATA": f"Metadata-Version: 2.1\nName: fimls\nVersion: {version}\n",
+        f"{name}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
+        f"{name}/entry_points.txt": "[console_scripts]\nfimls = fimls.cli:main\n",
+    }
+    record = "".join(f"{file},,\n" for file in [*files, f"{name}/RECORD"])
+    with zipfile.ZipFile(folder / f"fimls-{version}-py3-none-any.whl", "w") as wheel:
+        for file, text in {**files, f"{name}/RECORD": record}.items():
+            wheel.writestr(file, text)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers any file as the Hugging Face hub does; a download goes on when it is told to.
+
+    Its client reads, and so reports, ten megabytes at a time.
+    """
+
+    content = b"GGUF" + bytes(32_000_000)
+    go_on = threading.Event()
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.send_header("ETag", f'"{hashlib.sha256(self.content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", "abc")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.content[:24_000_000])
+        self.wfile.flush()
+        if self.go_on.wait(60):
+            self.wfile.write(self.content[24_000_000:])
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    Hub.go_on.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory, hub: str) -> Iterator[VSCode]:
+    """A window in whose world there is Python, and no fimls."""
+    home = tmp_path_factory.mktemp("bare")
+    env = serving.scripted(home / "config", {"def area(w, h):": BODY})
+    del env["PYTHONPATH"]
+    env |= {
+        "PATH": "/usr/bin:/bin",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(home / "wheels"),
+        "PIP_CONFIG_FILE": "/dev/null",
+        "HF_ENDPOINT": hub,
+        "FIMLS_CACHE_DIR": str(home / "cache"),
+    }
+    python = sys._base_executable  # type: ignore[attr-defined] # undocumented; not the venv's
+    settings: dict[str, object] = {"fimls.client.command": [], "fimls.client.python": python}
+    settings["fimls.client.package"] = "fimls"
+    with vscode.opened(home, env, **settings) as code:
+        file = code.folder / "area.py"
+        file.write_text("def area(w, h):", encoding="utf-8")
+        code.open(file, state="needs attention")
+        yield code
+
+
+def wheels_of(code: VSCode) -> Path:
+    return code.folder.parent / "wheels"
+
+
+def test_installs_nothing_without_consent(bare: VSCode) -> None:
+    """The offer says what it would do and where; whoever cancels it has nothing new."""
+    bare.wait("the offer", lambda: any("not installed" in text for text in bare.told()))
+    bare.button("Install…")
+    bare.wait("the question", lambda: bare.n_drawn(DIALOG))
+    [question] = bare.do("text", selector=f"{DIALOG} .dialog-message-detail")
+    assert "install fimls into it" in question
+    assert "environment" in question
+    bare.button("Cancel", of=DIALOG)
+    bare.wait("no question", lambda: not bare.n_drawn(DIALOG))
+    assert not list(bare.folder.parent.rglob("pyvenv.cfg"))
+
+
+def test_an_install_that_fails_says_why(bare: VSCode) -> None:
+    """pip's own complaint, and the way to try again is still there."""
+    bare.do("command", title="fimls: Install the Server into an Environment of Its Own")
+    bare.button("Install", of=DIALOG)
+    bare.wait(
+        "the reason",
+        lambda: any("Installing fimls failed: ERROR: " in text for text in bare.told()),
+        90,
+    )
+    assert any("fimls" in text.partition("ERROR: ")[2] for text in bare.told())
+    assert bare.status() == "needs attention"
+
+
+def test_a_click_on_the_status_tells_the_reason_and_installs(bare: VSCode) -> None:
+    """The whole way: the reason, the next step, the progress, and then ghost text."""
+    wheel_of_this_tree(wheels_of(bare))
+    bare.do("click", selector='.statusbar-item[id*="fimls"] a')
+    bare.wait("the menu", lambda: bare.n_drawn(".quick-input-list .monaco-list-row"))
+    hint = bare.do("attribute", selector=".quick-input-box input", name="placeholder")
+    assert hint == "The fimls server is not installed; click to install it"
+    bare.do("choose", label="Install the server…")
+    bare.button("Install", of=DIALOG)
+    bare.wait("progress", lambda: any("Installing fimls" in text for text in bare.told()))
+    bare.wait("the server", lambda: bare.status() == "ready", 120)
+    bare.do("focus")
+    bare.press("Control+End", "Enter")
+    bare.wait_ghost(BODY)
+
+
+def test_fetches_a_model_with_progress(bare: VSCode) -> None:
+    """A list with sizes and licences, a bar that can be cancelled, and an offer to use it."""
+    bare.do("command", title="fimls: Fetch a Model")
+    rows = ".quick-input-list .monaco-list-row"
+    bare.wait("the list", lambda: bare.n_drawn(rows) > 3, 30)
+    assert any("Apache-2.0" in text for text in bare.do("text", selector=rows))
+    bare.do("choose", label="qwen2.5-coder-0.5b-base")
+    bare.wait("the bar", lambda: any("MB" in text for text in bare.told()), 30)
+    assert bare.n_drawn('.notification-toast .monaco-button:has-text("Cancel")') == 1
+    Hub.go_on.set()
+    done = "qwen2.5-coder-0.5b-base is here."
+    bare.wait("the end", lambda: any(done in text for text in bare.told()), 30)
+    assert list((bare.folder.parent / "cache").rglob("*.gguf"))
+
+
+def test_a_server_that_ends_at_once_is_told_once(bare: VSCode) -> None:
+    """One message, whose button brings the server back when it is mended."""
+    broken = bare.folder / ".venv/bin/fimls"
+    broken.parent.mkdir(parents=True)
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ]\n', encoding="utf-8")
+    broken.chmod(0o755)
+    bare.do("command", title="fimls: Restart the Server")
+    bare.wait("the end", lambda: bare.status() == "needs attention", 60)
+    said = "fimls: the server did not start; the log says why."
+    bare.wait("the message", lambda: said in bare.told())
+    assert not [text for text in bare.told() if text != said and "here." not in text]
+    broken.unlink()
+    bare.button("Restart")
+    bare.wait("the server", lambda: bare.status() == "ready", 60)
