@@ -3,12 +3,14 @@
     python docs/pictures/make.py            # all
     python docs/pictures/make.py neovim     # neovim.svg and the animation session.svg
     python docs/pictures/make.py vscode     # vscode.png
+    python docs/pictures/make.py emacs      # emacs.svg; and so helix.svg, vim.svg
 
 Each picture is the screen of an editor in which the text was typed as you would type it.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -18,8 +20,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 from editors.picture import Frame, svg  # noqa: E402
+from editors.terminal import Terminal  # noqa: E402
 
 from editors import install, neovim, serving  # noqa: E402
+from editors.emacs import Emacs  # noqa: E402
 from editors.neovim import Neovim  # noqa: E402
 from editors.vscode import VSCode  # noqa: E402
 
@@ -97,8 +101,66 @@ def vscode_picture(home: Path) -> None:
         code.do("picture", path=str(HERE / "vscode.png"))
 
 
+def emacs_picture(home: Path) -> None:
+    """``emacs.svg``: ghost text in lsp-mode."""
+    env = serving.real_model(home / "config")
+    running = Emacs(install.emacs(), home, NORM, env, name="norm.py", rows=12, columns=78)
+    with running.terminal as terminal:
+        running.ready()
+        terminal.type("\x1bgg4\r\x05\r\x1b\\")  # to line 4, its end, a new line, ask
+        terminal.wait("r = ", timeout_s=60)
+        save(terminal, "emacs.svg", "fimls in Emacs")
+
+
+def helix_picture(home: Path) -> None:
+    """``helix.svg``: the menu, with what it would insert."""
+    shutil.copytree(ROOT / "editors/helix", home / "helix")
+    env = {**serving.real_model(home / "config"), "XDG_CONFIG_HOME": str(home)}
+    with opened([install.helix().command], home, env) as terminal:
+        terminal.type("4ggo    ")
+        terminal.wait("INS")
+        terminal.type("\x18")
+        terminal.wait("fimls", timeout_s=60)
+        terminal.type("\x0e")
+        terminal.wait("5      r")
+        save(terminal, "helix.svg", "fimls in Helix")
+
+
+def vim_picture(home: Path) -> None:
+    """``vim.svg``: the menu of omni completion."""
+    vimrc = home / "vimrc"
+    page = (ROOT / "editors/vim/fimls.vim").read_text(encoding="utf-8")
+    vimrc.write_text(f"set nocompatible\nsyntax on\nfiletype plugin indent on\n{page}")
+    env = serving.real_model(home / "config")
+    with opened([install.vim().command, "-n", "-u", vimrc], home, env) as terminal:
+        terminal.type("4Go")
+        terminal.wait("INSERT")
+        terminal.type("\x18\x0f")
+        terminal.wait("match", timeout_s=60)  # "The only match", or "match 1 of 3"
+        save(terminal, "vim.svg", "fimls in Vim")
+
+
+def opened(command: list[str | Path], home: Path, env: dict[str, str]) -> Terminal:
+    """The norm in a terminal editor whose server is ready."""
+    file = home / "norm.py"
+    file.write_text(NORM, encoding="utf-8")
+    env |= {"HOME": str(home), "PATH": serving.program(home)}
+    terminal = Terminal([*command, file], cwd=home, env=env, rows=14, columns=78)
+    terminal.wait("def norm")
+    terminal.wait("the server", lambda: serving.is_ready(env), timeout_s=60)
+    return terminal
+
+
+def save(terminal: Terminal, name: str, title: str) -> None:
+    terminal.watch(0.5)
+    cursor = terminal.screen.cursor
+    picture = svg([Frame(terminal.cells(), (cursor.x, cursor.y))], title)
+    (HERE / name).write_text(picture, encoding="utf-8")
+
+
 def main(names: list[str]) -> None:
     makers = {"neovim": neovim_pictures, "vscode": vscode_picture}
+    makers |= {"emacs": emacs_picture, "helix": helix_picture, "vim": vim_picture}
     for name in names or makers:
         with tempfile.TemporaryDirectory() as home:
             makers[name](Path(home))

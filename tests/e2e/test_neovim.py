@@ -1,7 +1,8 @@
 """Neovim, as a person uses it: every test types in a real one and looks at its screen.
 
-The interaction matrix runs on a scripted engine in three ways: Neovim 0.12 with
-vim.lsp.inline_completion, the same with the plugin's own renderer, and 0.11.
+The interaction matrix runs on a scripted engine in two ways: Neovim 0.12 with
+vim.lsp.inline_completion, and 0.11 with the plugin's own renderer. 0.10, which has the same
+renderer, goes through the main interactions.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ WAYS = {
     "0.12-native": ("neovim-0.12", "native"),
     "0.12-own": ("neovim-0.12", "own"),
     "0.11-own": ("neovim-0.11", "own"),
+    "0.10-own": ("neovim-0.10", "own"),
 }
 AREA = "def area(w, h):\n"
 BODY = "size = w * h\n    print(size)\n    return size"
 
+IN_0_10_TOO = pytest.mark.parametrize("way", ["0.12-native", "0.11-own", "0.10-own"], indirect=True)
 # Whether a request is under way.
 ASKED = "return require('fimls.session').get().pending ~= nil"
 
 Open = Callable[..., Neovim]
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=["0.12-native", "0.11-own"])
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -71,6 +74,7 @@ def open_neovim(way: str, tmp_path: Path) -> Iterator[Open]:
         vim.close()
 
 
+@IN_0_10_TOO
 def test_ghost_text_is_shown_and_accepted(open_neovim: Open, way: str) -> None:
     """A new line asks by itself; the buffer changes only when Tab is pressed."""
     vim = open_neovim()
@@ -101,6 +105,16 @@ def test_a_copied_folder_works_by_itself(open_neovim: Open) -> None:
     assert "Insert mode, while a suggestion is shown" in vim.buffer
 
 
+@pytest.mark.parametrize("way", ["0.12-own"], indirect=True)
+def test_the_own_renderer_can_be_chosen(open_neovim: Open) -> None:
+    vim = open_neovim()
+    vim.type("o")
+    vim.wait_ghost(BODY)
+    assert vim.lua("return require('fimls.session').get().renderer.name") == "own"
+    vim.type(neovim.TAB)
+    vim.wait_buffer(AREA + "    " + BODY)
+
+
 def test_accepts_by_word(open_neovim: Open) -> None:
     """Word by word, a line break and its indentation belong to the next word."""
     vim = open_neovim()
@@ -129,6 +143,7 @@ def test_accepts_by_line(open_neovim: Open) -> None:
     vim.terminal.wait("the count", lambda: vim.explain()["n_accepted"] == 1)
 
 
+@IN_0_10_TOO
 def test_typing_what_is_suggested_asks_nothing_and_never_flickers(open_neovim: Open) -> None:
     """The rest of the suggestion stands on every screen, from the same answer."""
     vim = open_neovim()
@@ -187,6 +202,7 @@ def test_moving_takes_the_request_back(open_neovim: Open) -> None:
     vim.wait_ghost("")
 
 
+@IN_0_10_TOO
 def test_moving_removes_what_is_shown(open_neovim: Open) -> None:
     vim = open_neovim()
     vim.type("o")
@@ -342,6 +358,7 @@ def test_text_after_the_cursor_stays_where_it_is(open_neovim: Open) -> None:
     vim.wait_buffer("total = add(1, 2)\nagain = add(3, 4)")
 
 
+@IN_0_10_TOO
 def test_wide_characters_before_the_cursor(open_neovim: Open) -> None:
     """Columns are counted in three units on the way; the text lands where it belongs."""
     text = "names = ['𝔘nicode', 'ÄÖÜ', '漢字']; last = \n"
@@ -352,6 +369,7 @@ def test_wide_characters_before_the_cursor(open_neovim: Open) -> None:
     vim.wait_buffer(text.rstrip("\n") + "names[-1]")
 
 
+@IN_0_10_TOO
 def test_a_killed_server_comes_back(open_neovim: Open) -> None:
     """Killed in the middle of a line: the suggestion comes again without a key."""
     vim = open_neovim()
@@ -387,6 +405,7 @@ def test_what_the_menu_has_chosen_is_what_is_completed(open_neovim: Open) -> Non
     vim.wait_buffer(AREA + "    first_of")
 
 
+@IN_0_10_TOO
 def test_reviews_by_code_actions(open_neovim: Open) -> None:
     """vim.lsp.buf.code_action() reviews, the finding is a diagnostic, its quick fix mends it."""
     vim = open_neovim(FAULTY, serving.REVIEWER)

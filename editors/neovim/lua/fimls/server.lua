@@ -27,8 +27,8 @@ function M.set_status(status)
   end
 end
 
-local INSTALL = 'install it with "pipx install fimls" (or "pip install fimls" in the '
-  .. "workspace's .venv), or set `cmd`; see :help fimls-install"
+local INSTALL = 'install it with "pipx install ." in its repository, or set `cmd`; '
+  .. 'see :help fimls-install'
 
 --- The command of the server, or nil and what to do.
 ---@param root? string
