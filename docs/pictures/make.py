@@ -3,14 +3,13 @@
     python docs/pictures/make.py            # all
     python docs/pictures/make.py neovim     # neovim.svg and the animation session.svg
     python docs/pictures/make.py vscode     # vscode.png
-    python docs/pictures/make.py emacs      # emacs.svg; and so helix.svg, vim.svg
+    python docs/pictures/make.py emacs      # emacs.svg; and so vim.svg
 
 Each picture is the screen of an editor in which the text was typed as you would type it.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import time
@@ -112,20 +111,6 @@ def emacs_picture(home: Path) -> None:
         save(terminal, "emacs.svg", "fimls in Emacs")
 
 
-def helix_picture(home: Path) -> None:
-    """``helix.svg``: the menu, with what it would insert."""
-    shutil.copytree(ROOT / "editors/helix", home / "helix")
-    env = {**serving.real_model(home / "config"), "XDG_CONFIG_HOME": str(home)}
-    with opened([install.helix().command], home, env) as terminal:
-        terminal.type("4ggo    ")
-        terminal.wait("INS")
-        terminal.type("\x18")
-        terminal.wait("fimls", timeout_s=60)
-        terminal.type("\x0e")
-        terminal.wait("5      r")
-        save(terminal, "helix.svg", "fimls in Helix")
-
-
 def vim_picture(home: Path) -> None:
     """``vim.svg``: the menu of omni completion."""
     vimrc = home / "vimrc"
@@ -160,7 +145,7 @@ def save(terminal: Terminal, name: str, title: str) -> None:
 
 def main(names: list[str]) -> None:
     makers = {"neovim": neovim_pictures, "vscode": vscode_picture}
-    makers |= {"emacs": emacs_picture, "helix": helix_picture, "vim": vim_picture}
+    makers |= {"emacs": emacs_picture, "vim": vim_picture}
     for name in names or makers:
         with tempfile.TemporaryDirectory() as home:
             makers[name](Path(home))

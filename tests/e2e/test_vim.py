@@ -13,7 +13,7 @@ pytestmark = pytest.mark.editor
 
 CONFIGURATION = Path(__file__).parents[2] / "editors/vim/fimls.vim"
 AREA = "def area(w, h):\n"
-BODY = "size = w * h\n    return size"
+BODY = "size = abs(w * h)\n    return size"
 
 
 def test_completions_come_in_the_menu(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_completions_come_in_the_menu(tmp_path: Path) -> None:
         terminal.type("o")  # the file type indents
         terminal.wait("INSERT")
         terminal.type("\x18\x0f")
-        terminal.wait("size = w * h")
+        terminal.wait("size = abs")
         terminal.type("\x19")
         terminal.wait("the parts", lambda: "    return size" in terminal.lines)
         terminal.type("!\x1b")
