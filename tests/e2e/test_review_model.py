@@ -57,20 +57,52 @@ async def test_a_review_ends_with_a_sentence_and_grounded_findings(edit: Edit) -
         assert time.perf_counter() - began < 5
 
 
-async def test_a_keystroke_goes_first(edit: Edit) -> None:
-    """A completion is answered while a review is under way, and the review goes on after it."""
-    async with edit(SETTINGS, client="emacs-eglot-1.9") as editor:
+@pytest.mark.parametrize("models", ["one", "two"])
+async def test_a_keystroke_goes_first(edit: Edit, tmp_path: Path, models: str) -> None:
+    """A completion is answered while a review is under way, and the review goes on after it.
+
+    Two models on one machine are two engines; the second one's loading is shown.
+    """
+    other_model = tmp_path / "other.gguf"
+    other_model.symlink_to(WEIGHTS)
+    own = {"review": {"model": str(other_model)}} if models == "two" else {}
+    async with edit({**SETTINGS, **own}, client="neovim-0.12.4") as editor:
         uri = editor.open(MEAN)
         other = editor.open("def area(width, height):\n    return ", "file:///project/area.py")
         await editor.status_is("idle")
         await editor.execute("fimls.review", {"what": "file", "uri": uri, "range": HERE})
-        await asyncio.sleep(1.0)
+        await editor.eventually(lambda: "fimls: reviewing" in _bars(editor), 60)
         assert editor.messages == []
         texts = await editor.ghost_texts(other, 1, 11)
         assert texts
         assert editor.messages == []  # the review was not over before
         await editor.eventually(lambda: editor.messages, 240)
         assert editor.messages[-1].startswith("fimls: 2 parts reviewed")
+        assert (f"fimls: loading {other_model}" in _bars(editor)) is (models == "two")
+
+
+def _bars(editor: Any) -> list[str]:
+    """The titles of the progress bars so far."""
+    return [shown[0].title for shown in editor.client.progress_reports.values() if shown]
+
+
+async def test_a_model_that_cannot_chat(edit: Edit, tmp_path: Path) -> None:
+    """A file without a chat template completes; a review says what is missing, and what to do."""
+    whole, key = WEIGHTS.read_bytes(), b"tokenizer.chat_template"
+    assert whole.count(key, 0, 10_000_000) == 1
+    bare = tmp_path / "bare.gguf"
+    bare.write_bytes(whole.replace(key, key[:-1] + b"X", 1))
+    settings = {"completion": {"model": str(bare), "t_max_predict_ms": 60_000}}
+    try:
+        async with edit(settings, client="emacs-eglot-1.9") as editor:
+            uri = editor.open(MEAN)
+            await editor.execute("fimls.review", {"what": "file", "uri": uri, "range": HERE})
+            await editor.eventually(lambda: editor.messages, 60)
+            assert "no chat template" in editor.messages[-1]
+            assert "review.model" in editor.messages[-1]
+            assert await editor.ghost_texts(uri, 8, 11)
+    finally:
+        bare.unlink()  # half a gigabyte
 
 
 async def test_cancel_reaches_a_review(edit: Edit) -> None:
