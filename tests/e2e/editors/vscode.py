@@ -75,6 +75,11 @@ class VSCode(Running):
         (data / "User").mkdir(parents=True)
         own = {"fimls.client.command": list(COMMAND)[:-1]}
         (data / "User/settings.json").write_text(json.dumps({**SETTINGS, **own, **settings}))
+        # The window is a remote one: settings of the machine belong to the remote side. Among the
+        # user's they count only until the extension has told that they are the machine's.
+        (data / "Machine").mkdir()
+        mine = {name: v for name, v in {**own, **settings}.items() if ".client." in name}
+        (data / "Machine/settings.json").write_text(json.dumps(mine))
         line = {"key": "alt+l", "command": "editor.action.inlineSuggest.acceptNextLine"}
         (data / "User/keybindings.json").write_text(json.dumps([line]))
         (home / "config.yaml").write_text("{}\n")
