@@ -44,6 +44,7 @@ class FaultyProxy:
     def __init__(self, upstream_port: int | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.fault = Fault.NONE
         self.after_bytes = 600  # of the answer, for RESET
+        self.is_read: threading.Event | None = None  # set by who has read some of it
         self.pause_s = 0.2
         self.retry_after = ""
         self.n_connections = 0
@@ -135,7 +136,7 @@ class FaultyProxy:
             while True:
                 ready, _, _ = select.select([connection, upstream], [], [])
                 if upstream in ready:
-                    chunk = upstream.recv(65536)
+                    chunk = upstream.recv(256 if self.fault is Fault.RESET else 65536)
                     if not chunk:
                         return False
                     if self.fault is Fault.SLOW:
@@ -143,6 +144,9 @@ class FaultyProxy:
                     connection.sendall(chunk)
                     sent += len(chunk)
                     if self.fault is Fault.RESET and sent >= self.after_bytes:
+                        # A reset takes along what has not been read by then.
+                        if self.is_read is not None and not self.is_read.wait(1):
+                            continue
                         _reset(connection)
                         return False
                 if connection in ready:

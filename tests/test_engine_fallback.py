@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -92,9 +93,13 @@ def test_an_answer_that_began_is_not_replaced(proxy: FaultyProxy) -> None:
     proxy.after_bytes = 100
     engine = FallbackEngine(remote(proxy), Counting, render, pause_s=60)
     assert complete(engine, 1) == "r0 "
-    proxy.fault = Fault.RESET
+    proxy.fault, proxy.is_read = Fault.RESET, threading.Event()
+    prompt = render(engine.vocabulary, Prompt((), window=WINDOW))
+    stream = engine.stream(Request(prompt, 40), Cancel())
+    assert next(iter(stream)).text == "r0 "
+    proxy.is_read.set()
     with pytest.raises(EngineFailed, match="mid-answer"):
-        complete(engine, 40)
+        list(stream)
     assert complete(engine) == "0 1 "
 
 
