@@ -55,22 +55,37 @@ def part(name: str, first: int, last: int) -> Session:
     return replace(session, text=text, events=session.events[first:last])
 
 
+SMALL = {"n_prefix": 240, "n_suffix": 80, "n_predict": 6}
+
+
+def played(session: Session, model: Path) -> list[Take]:
+    with closing(open_embedded(model, EmbeddedSettings(n_ctx=512))) as engine:
+        return takes_of(engine, session, **SMALL)
+
+
+def different(takes: list[Take], model: Path) -> list[str]:
+    """The prompts whose text is another one when nothing is kept warm."""
+    alone = EmbeddedSettings(n_ctx=512, n_sequences=1, memory_mb=0)
+    with closing(open_embedded(model, alone)) as engine:
+        return [take.request.prompt.text for take, same in computed_cold(takes, engine) if not same]
+
+
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["python-fractions", "go-socket", "typescript-highlighter"])
-def test_recorded_sessions_have_the_same_text_cold(name: str, default_model: Path) -> None:
+def test_a_recorded_session_has_the_same_text_cold(default_model: Path) -> None:
     """Typing, a jump elsewhere and back, a window made whole between two keys.
 
     All sessions: ``fimls bench replay --check-text``.
     """
-    session = part(name, 18, 25)
-    budgets = {"n_prefix": 240, "n_suffix": 80, "n_predict": 6}
-    with closing(open_embedded(default_model, EmbeddedSettings(n_ctx=512))) as engine:
-        takes = takes_of(engine, session, **budgets)
+    takes = played(part("python-fractions", 18, 25), default_model)
     assert any(take.request.priority is Priority.IDLE for take in takes), "no window was prepared"
     assert any(take.usage.n_evaluated == 1 for take in takes), "nothing was warm"
-    alone = EmbeddedSettings(n_ctx=512, n_sequences=1, memory_mb=0)
-    with closing(open_embedded(default_model, alone)) as engine:
-        different = [
-            take.request.prompt.text for take, same in computed_cold(takes, engine) if not same
-        ]
-    assert different == []
+    assert different(takes, default_model) == []
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["go-socket", "typescript-highlighter"])
+def test_so_have_others(name: str, default_model: Path) -> None:
+    """A jump elsewhere and back, and what is typed after it."""
+    takes = played(part(name, 18, 32), default_model)
+    assert len(takes) > 1
+    assert different(takes, default_model) == []
