@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from session import editing
 
-# A whole editor on a busy machine drops a key or a click now and then. What fails is tried
-# again, and told as RERUN in the summary, so that it can be looked into.
-EDITOR_RERUNS = 2
+# Editors, servers and models in processes of their own: on a busy machine a key or a click is
+# dropped now and then. What fails is tried again, and told as RERUN in the summary, so that it
+# can be looked into.
+RERUNS = 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("editor"):
-            item.add_marker(pytest.mark.flaky(reruns=EDITOR_RERUNS))
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS))
 
 
 @pytest.fixture
