@@ -47,7 +47,7 @@ class Idle:
                 work(cancel)
             except FimlsError as error:  # the next request will tell, if it lasts
                 logger.debug("nothing prepared: %s", error)
-            except Exception:
+            except Exception:  # nobody waits for this thread: it would end without a word
                 logger.exception("nothing prepared")
 
         in_thread(guarded)
