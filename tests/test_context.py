@@ -210,17 +210,17 @@ def test_an_endless_line_is_not_settled_again_and_again() -> None:
 @pytest.mark.parametrize(
     ("n_affordable", "present", "expected"),
     [
-        (0, None, 192),
-        (230, None, 192),
-        (390, None, 384),
+        (0, None, 144),
+        (230, None, 144),
+        (290, None, 288),
         (5_000, None, 1_200),  # the whole window
-        (390, 192, 192),  # a little faster than last time: the same prompts
-        (490, 192, 384),
-        (350, 384, 384),
-        (300, 384, 192),
-        (100, 192, 192),
+        (290, 144, 144),  # a little faster than last time: the same prompts
+        (370, 144, 288),
+        (260, 288, 288),
+        (220, 288, 144),
+        (100, 144, 144),
         (3_000, 1_200, 1_200),
-        (700, 1_200, 384),
+        (700, 1_200, 576),
     ],
 )
 def test_cold_windows_change_in_coarse_steps(

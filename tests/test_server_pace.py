@@ -19,12 +19,15 @@ from fimls.server.pace import Eagerness, Pace, Surroundings, auto_pause_ms, eage
     [
         ([], 0),  # nothing known yet: at once
         ([30, 31, 45], 0),  # warm, on a usual machine
-        ([100] * 3, 0),
-        ([200] * 3, 50),
-        ([500] * 3, 200),
-        ([600] * 3, 250),
-        ([9_000] * 3, 250),  # never longer
-        ([31, 30, 5_000], 0),  # a jump to a cold place is no reason to wait at the next key
+        ([100] * 4, 0),
+        ([200] * 4, 50),
+        ([500] * 4, 200),
+        ([600] * 4, 250),
+        ([9_000] * 4, 250),  # never longer
+        ([5_000, 4_000, 3_000], 0),  # the first places of all are cold for every engine
+        ([31, 30, 32, 5_000], 0),  # a jump to a cold place is no reason to wait at the next key
+        ([5_000, 40, 4_000, 50], 0),  # nor are two
+        ([900, 800, 850, 900], 250),  # an engine that is slow at every key
     ],
 )
 def test_the_pause_is_made_from_the_engines_speed(
@@ -59,15 +62,15 @@ BATTERY = "on battery: shorter completions"
 @pytest.mark.parametrize(
     ("settings", "first_token_ms", "reason", "expected"),
     [
-        ({}, [30], "", Eagerness(0, 128)),
-        ({}, [300], "", Eagerness(100, 128)),
-        ({}, [30], "on battery", Eagerness(150, 64, BATTERY)),
-        ({}, [300], "on battery", Eagerness(200, 64, BATTERY)),
-        ({"economy": False}, [300], "on battery", Eagerness(100, 128)),
+        ({}, [30] * 4, "", Eagerness(0, 128)),
+        ({}, [300] * 4, "", Eagerness(100, 128)),
+        ({}, [30] * 4, "on battery", Eagerness(150, 64, BATTERY)),
+        ({}, [300] * 4, "on battery", Eagerness(200, 64, BATTERY)),
+        ({"economy": False}, [300] * 4, "on battery", Eagerness(100, 128)),
         # A fixed pause stays as it is.
-        ({"debounce_ms": 0}, [900], "", Eagerness(0, 128)),
-        ({"debounce_ms": 40}, [900], "on battery", Eagerness(40, 64, BATTERY)),
-        ({"n_predict": 1}, [30], "on battery", Eagerness(150, 1, BATTERY)),
+        ({"debounce_ms": 0}, [900] * 4, "", Eagerness(0, 128)),
+        ({"debounce_ms": 40}, [900] * 4, "on battery", Eagerness(40, 64, BATTERY)),
+        ({"n_predict": 1}, [30] * 4, "on battery", Eagerness(150, 1, BATTERY)),
     ],
 )
 def test_eagerness(
@@ -120,12 +123,14 @@ async def test_nobody_waits_for_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_was_known_says_nothing_of_speed() -> None:
     """Answers from the cache, and those that never began, leave the pause as it is."""
     found, options = Pace(Looks()), CompletionOptions(economy=False)
-    found.add(answer(500.0))
+    for _ in range(pace.N_TELLING):
+        found.add(answer(500.0))
     found.add(answer(0.0, cached=True))
     found.add(Completion("", StopReason.END))
     assert found.eagerness(options).pause_ms == 200
-    for _ in range(pace.N_ANSWERS):
-        found.add(answer(30.0))
+    found.add(answer(30.0))
+    found.add(answer(30.0))
+    found.add(answer(30.0))
     assert found.eagerness(options).pause_ms == 0
 
 

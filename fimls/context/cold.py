@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# The smallest window: 192 tokens, and from there on in powers of two. Coarse, so that the
-# noise of a measured speed does not change what the model is shown.
-LEAST = 192
+# The smallest window: 144 tokens, about 14 lines, and from there on in powers of two. Coarse, so
+# that the noise of a measured speed does not change what the model is shown.
+LEAST = 144
 # A speed that goes up or down by so much between two places changes nothing either.
 SLACK = 1.25
 

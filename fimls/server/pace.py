@@ -6,7 +6,6 @@ Pure functions decide; ``Pace`` remembers what they need. For the event loop onl
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +19,9 @@ from fimls.server.jobs import in_thread
 # People type a key every 100 to 250 ms. A first token that comes sooner than the next key is
 # worth asking for at every key; one that comes later is mostly thrown away with it.
 QUICK_MS, MOST_PAUSE_MS = 100.0, 250.0
-# Of so many answers the median: a jump to a cold place does not slow down the typing after it.
-N_ANSWERS = 9
+# Of so many answers the lower quartile, which is what a key costs where the place is warm: one
+# in a cold place must not make the keys after it wait, since what it evaluated is kept.
+N_ANSWERS, N_TELLING = 9, 4
 # With others using so much of the processors we spare them, until they use clearly less.
 BUSY_SHARE, QUIET_SHARE = 0.4, 0.25
 SPARING_PAUSE_MS = 150.0
@@ -47,10 +47,14 @@ class Eagerness:
 
 
 def auto_pause_ms(first_token_ms: Sequence[float]) -> float:
-    """The pause for an engine that took so long to its first tokens lately; 0 for a quick one."""
-    if not first_token_ms:
+    """The pause for an engine that took so long to its first tokens lately; 0 for a quick one.
+
+    The first few say nothing yet: their places are cold for any engine.
+    """
+    if len(first_token_ms) < N_TELLING:
         return 0.0
-    return min(MOST_PAUSE_MS, max(0.0, (statistics.median(first_token_ms) - QUICK_MS) / 2))
+    typical_ms = sorted(first_token_ms)[(len(first_token_ms) - 1) // 4]
+    return min(MOST_PAUSE_MS, max(0.0, (typical_ms - QUICK_MS) / 2))
 
 
 def why_spare(around: Surroundings, *, was_busy: bool) -> tuple[str, bool]:
