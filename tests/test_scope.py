@@ -126,6 +126,33 @@ def test_a_text_that_was_cut_off_ends_at_a_whole_line(reason: StopReason) -> Non
     assert cut.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("at", "language", "generated", "part"),
+    [
+        # Whole lines that leave the code sound; never a header without what it needs.
+        ("def f(rows):\n    █", "python", "total = 0\n    for", "total = 0"),
+        ("def f(rows):\n    █", "python", "total = 0\n    for row in rows:\n        t", "total = 0"),
+        ("def f(rows):\n    █", "python", "for row in rows:\n        use(row)\n    x",
+         "for row in rows:\n        use(row)"),
+        # Where no line end does, the first line alone.
+        ("void f() {\n  █\n}", "c", "while (a) {\n    b();\n    c", "while (a) {"),
+        # Nothing yet, or nothing that is sure to stay.
+        ("def f(rows):\n    █", "python", "total = 0", ""),
+        ("def f(rows):\n    █\n    return 1\n", "python", "x = 2\n    return 1\n  ", ""),
+        ("call(█)", "python", "a,\n    b", ""),
+        ('text = """█', "python", "one\ntwo\nthr", ""),
+    ],
+)  # fmt: skip
+def test_what_may_be_shown_before_the_end(
+    at: str, language: str, generated: str, part: str
+) -> None:
+    """While decoding goes on, an editor that asks for it shows whole lines already."""
+    before, after = at.split("█")
+    watcher = scope.watch(before, after, language)
+    assert watcher.feed(generated) is None
+    assert generated[: watcher.part()] == part
+
+
 def test_a_loop_is_cut_after_its_first_round() -> None:
     """The model repeats itself: once is enough."""
     line = "print('the same line again')\n"

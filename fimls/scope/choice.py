@@ -152,6 +152,23 @@ class Choice:
             self._leaving[-1] < line.start < at and line.indent <= level for line in self.lines
         )
 
+    # -- before the end
+
+    def part(self, text: str, at: int) -> int:
+        """How much of ``text``, whose last line begins at ``at``, may be shown by now.
+
+        The most whole lines that leave the document as sound as it was, else the first one.
+        """
+        if self.site.has_rest or self._unconfirmed or self.repetition.runs:
+            return 0  # it may have to go again
+        for end in self._boundaries(text, at):
+            last = text[:end].rstrip().rpartition("\n")[2]
+            is_header = self.site.language.indented and layout.opens_block(last, self.site.language)
+            if not is_header and not self._n_errors(text, end):
+                return end
+        first = text.find("\n", len(text) - len(text.lstrip()), at)
+        return self.trim(text, first + 1) if first > 0 else 0
+
     # -- ends that nobody saw coming
 
     def at_end(self, text: str, reason: StopReason, floor: int) -> Cut:

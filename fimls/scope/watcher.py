@@ -79,6 +79,11 @@ class Watcher:
             self._cut = self._step(len(self._text), final=True) or self._finish(reason)
         return self._cut
 
+    def part(self) -> int:
+        """The length that may be shown before the generation is over: whole lines, 0 for none."""
+        is_open = self._cut is None and not self._in_opaque
+        return self._choice.part(self._seen, self._line_start) if is_open else 0
+
     def grades(self, text: str) -> tuple[int, ...]:
         """The lengths at which ``text`` may be offered on its own; the last is all of it."""
         return grading.grades(text, self.site)
