@@ -39,17 +39,27 @@ _PROSE = frozenset({"markdown", "text", "plaintext", "restructuredtext"})
 
 
 def drop_fence(text: str, draft: Draft) -> str:
-    """Models that were taught to chat wrap code in Markdown fences, or close one at the end."""
+    """Models that were taught to chat wrap code in Markdown fences, or close one at the end.
+
+    The lines before the cursor, where such code says them again, go with the fence. A pair
+    of fences inside the text, or as deep as the cursor, is an example in a comment or a
+    documentation string: the watcher ends code at its closing fence.
+    """
     if draft.language in _PROSE:
         return text
-    found = _FENCE.search(text)
-    if found is None:
+    fences = [found.start() for found in _FENCE.finditer(text)]
+    if not fences:
         return text
-    if text[: found.start()].strip():
-        return text[: found.start()].rstrip("\n")
-    inner = text[found.end() :].partition("\n")[2]
-    closing = _FENCE.search(inner)
-    return inner[: closing.start()].rstrip("\n") if closing else inner
+    if text[: fences[0]].strip():
+        return text[: fences[-1]].rstrip("\n") if len(fences) % 2 else text
+    code = text[fences[0] :].partition("\n")[2]
+    if len(fences) > 1:
+        if draft.head and text.startswith(draft.head, fences[1]):
+            return text
+        code = text[len(text) - len(code) : fences[1]].rstrip("\n")
+    above = draft.before[-2000:].splitlines(keepends=True)
+    said_again = ("".join(above[n:]) for n in range(len(above)))
+    return code[next((len(lines) for lines in said_again if code.startswith(lines)), 0) :]
 
 
 def drop_control(text: str, draft: Draft) -> str:

@@ -86,7 +86,7 @@ class Choice:
         cuts = self._worth_trying(at, reason, floor)
         fewest: tuple[int, Cut] | None = None
         for start, why in cuts:
-            cut = Cut(self.trim(text, start), why)
+            cut = Cut(self._unended(text, self.trim(text, start)), why)
             n_errors = self._n_errors(text, cut.at)
             if not n_errors:
                 return cut
@@ -190,9 +190,9 @@ class Choice:
             shorter = self.trim(text, self._aligned(run))
             if shorter and self.judge.is_no_worse_than(text[:shorter], text):
                 return Cut(shorter, StopReason.SUFFIX)
-        if not self._n_errors(text, len(text)):
-            return Cut(len(text), StopReason.END)
-        at = len(text)
+        at = self._unended(text, len(text))
+        if not self._n_errors(text, at):
+            return Cut(at, StopReason.END)
         ends = [at] + [
             end
             for end in self._boundaries(text, at)[:3]
@@ -214,6 +214,17 @@ class Choice:
         return ends[min(counted)[1]]
 
     # -- places
+
+    def _unended(self, text: str, at: int) -> int:
+        """Without the semicolon, where the statement goes on with what follows the cursor."""
+        bare = text[:at].rstrip()
+        following = next(iter(self.site.ahead), None)
+        if not bare.endswith(";") or self.site.tail.strip() or following is None:
+            return at
+        if not layout.carries_on(following.text, self.site.language):
+            return at
+        end = len(bare) - 1
+        return end if self.judge.is_no_worse_than(text[:end], text[:at]) else at
 
     def _boundaries(self, text: str, at: int) -> list[int]:
         """The last line ends before ``at``, the last first.

@@ -17,6 +17,12 @@ _C_CONTAINER = (
 )
 _C_STRINGS = ('"', "'")
 _BLOCK = (("/*", "*/"),)
+_JS_STATEMENT = r"(return|const|let|var|throw)\b(?!\s*[?:,(=}])|(if|for|while|switch)\s*\(|try\s*\{"
+_SQL_ONCE = ("from", "where", "group", "having", "order", "limit", "offset", "window", "returning")
+_SQL_OFTEN = (
+    *("join", "inner", "left", "right", "full", "cross", "natural", "on", "using"),
+    *("and", "or", "union", "intersect", "except"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,9 @@ class Language:
     definition: str = ""
     container: str = ""
     goes_on: tuple[str, ...] = _C_GOES_ON
+    clauses: tuple[str, ...] = ()  # words, in any case, that go on within a statement
+    once: tuple[str, ...] = ()  # those of them that a statement has once
+    statement: str = ""  # a pattern: such a line stands in no { } between parentheses
     labels: bool = False  # a line that ends in : is a label or a case, and complete
     loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
@@ -75,6 +84,7 @@ LANGUAGES: tuple[Language, ...] = (
         ("javascriptreact", "jsx"),
         long_strings=(("`", "`"),),
         regexes=True,
+        statement=_JS_STATEMENT,
         tags=True,
         semicolons=True,
         container=r"\bclass\b",
@@ -84,6 +94,7 @@ LANGUAGES: tuple[Language, ...] = (
         (".ts", ".mts", ".cts"),
         long_strings=(("`", "`"),),
         regexes=True,
+        statement=_JS_STATEMENT,
         semicolons=True,
         container=r"\b(class|interface|enum|namespace|module)\b",
     ),
@@ -93,6 +104,7 @@ LANGUAGES: tuple[Language, ...] = (
         ("typescriptreact",),
         long_strings=(("`", "`"),),
         regexes=True,
+        statement=_JS_STATEMENT,
         tags=True,
         semicolons=True,
         container=r"\b(class|interface|enum|namespace|module)\b",
@@ -272,7 +284,16 @@ LANGUAGES: tuple[Language, ...] = (
         definition=r"\[",
         goes_on=(),
     ),
-    Language("sql", (".sql",), line_comments=("--",), semicolons=True, goes_on=(), dialects=True),
+    Language(
+        "sql",
+        (".sql",),
+        line_comments=("--",),
+        semicolons=True,
+        goes_on=(),
+        clauses=_SQL_ONCE + _SQL_OFTEN,
+        once=_SQL_ONCE,
+        dialects=True,
+    ),
     Language(
         "markdown",
         (".md", ".markdown", ".mdx", ".qmd"),

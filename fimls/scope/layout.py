@@ -137,13 +137,22 @@ _UNFINISHED = re.compile(
 
 def begins_as_continuation(bare: str, language: Language) -> bool:
     """Whether a line cannot begin a statement of its own."""
-    if first_word(bare) in language.goes_on or bare[:1] in language.goes_on:
+    word = first_word(bare)
+    if word in language.goes_on or bare[:1] in language.goes_on:
+        return True
+    if word and word.lower() in language.clauses:
         return True
     if not language.goes_on or (language.indented and not language.ends):
         return False
     return bool(_GOES_ON_MARK.match(bare)) and not bare.startswith(
         (*language.line_comments, "/*", "::", "<")
     )
+
+
+def carries_on(bare: str, language: Language) -> bool:
+    """Whether a line continues the statement above, so that no semicolon stands between them."""
+    word = first_word(bare)
+    return word.lower() in language.clauses if word else begins_as_continuation(bare, language)
 
 
 def is_unfinished(line: str, language: Language) -> bool:
@@ -209,6 +218,19 @@ def is_owed_branch(indent: int, head: str, site: Site, lines: list[Line]) -> boo
         and first_word(site.ahead[0].text) == word
         and all(line.indent > indent or _goes_on(line.text, site.language) for line in lines)
     )
+
+
+def is_owed_clause(indent: int, head: str, site: Site) -> bool:
+    """A clause that the statement has once, and which stands after the cursor already."""
+    word = first_word(head).lower()
+    if word not in site.language.once:
+        return False
+    for line in site.ahead:
+        if line.indent == indent and first_word(line.text).lower() == word:
+            return True
+        if line.text.endswith(";"):
+            return False
+    return False
 
 
 def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:

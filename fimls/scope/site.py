@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from fimls.scope.inject import narrow
@@ -176,6 +177,7 @@ def survey(before: str, after: str, name: str) -> Site:
     opaque_owed, closers, ahead = _look_ahead(after, language, opaque)
     # The start of a longer file is not read, and with it perhaps the headers of blocks.
     has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
+    values = _values(stack, ahead, language)
     return Site(
         language=language,
         before=before,
@@ -184,9 +186,9 @@ def survey(before: str, after: str, name: str) -> Site:
         tail=tail,
         opaque=opaque,
         opaque_owed=opaque_owed,
-        stack=_owe(stack, closers),
+        stack=_owe(stack, closers, values),
         unopened=_n_unopened(stack, closers),
-        wants_block=has_body and _wants_block(stack, closers),
+        wants_block=(has_body or bool(values)) and _wants_block(stack, closers, values),
         mark=mark,
         ahead=ahead,
         top=top,
@@ -287,6 +289,10 @@ def pop(stack: list[_Open], closer: str) -> _Open | None:
     return None
 
 
+# What stands before a brace that holds values or types.
+_BEFORE_VALUES = ("(", ":", ",", "=", "[")
+
+
 @dataclass(frozen=True, slots=True)
 class _Closer:
     name: str
@@ -362,12 +368,29 @@ def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
     return text.count(closer) % 2 == 1
 
 
-def _owe(stack: list[Bracket], closers: list[_Closer]) -> tuple[Bracket, ...]:
+def _values(stack: list[Bracket], ahead: tuple[Ahead, ...], language: Language) -> frozenset[int]:
+    """The braces, by their starts, around values or types between the parentheses of a header.
+
+    They are told by a statement that follows the cursor and can stand in none of them:
+    nothing after the cursor closes them.
+    """
+    if not ahead or not language.statement or not re.match(language.statement, ahead[0].text):
+        return frozenset()
+    return frozenset(
+        inner.start
+        for outer, inner in pairwise(stack)
+        if outer.name == "(" and inner.name == "{" and inner.header.endswith(_BEFORE_VALUES)
+    )
+
+
+def _owe(
+    stack: list[Bracket], closers: list[_Closer], values: frozenset[int]
+) -> tuple[Bracket, ...]:
     """Match the closers after the cursor with the open brackets, innermost first."""
     marked = list(stack)
     index = len(marked) - 1
     for closer in closers:
-        found = _matching(marked, index, closer)
+        found = _matching(marked, index, closer, values)
         if found is None:
             continue
         marked[found] = replace(marked[found], owed=True)
@@ -392,14 +415,20 @@ def _n_unopened(stack: list[Bracket], closers: list[_Closer]) -> int:
     return n
 
 
-def _wants_block(stack: list[Bracket], closers: list[_Closer]) -> bool:
+def _wants_block(stack: list[Bracket], closers: list[_Closer], values: frozenset[int]) -> bool:
     braces = sum(closer.name == "}" for closer in closers)
-    return braces > sum(bracket.name == "{" for bracket in stack)
+    return braces > sum(b.name == "{" and b.start not in values for b in stack)
 
 
-def _matching(stack: list[Bracket], index: int, closer: _Closer) -> int | None:
+def _matching(
+    stack: list[Bracket], index: int, closer: _Closer, values: frozenset[int]
+) -> int | None:
     """The innermost bracket of its kind; by the column, where the closer begins a line."""
-    kinds = [i for i in range(index, -1, -1) if matches(stack[i].name, closer.name)]
+    kinds = [
+        i
+        for i in range(index, -1, -1)
+        if matches(stack[i].name, closer.name) and stack[i].start not in values
+    ]
     if not closer.is_on_line:
         # Nothing that was opened further right is closed left of there.
         kinds = [i for i in kinds if stack[i].indent <= closer.indent] or kinds

@@ -13,13 +13,14 @@ cut into pieces, and nothing looks at what a slower stream had not brought yet.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import conditionals, layout, members
 from fimls.scope import grades as grading
 from fimls.scope.brackets import Brackets, Branches, Closed
 from fimls.scope.choice import Choice
+from fimls.scope.fence import FENCE, opening
 from fimls.scope.layout import Floor, first_word, floor_of
 from fimls.scope.loop import LOOKS_BACK, find_loop
 from fimls.scope.prose import prose_line
@@ -37,7 +38,8 @@ class Watcher:
     """Follows one generation at one cursor. Made by ``watch``."""
 
     site: Site
-    _text: str = ""
+    _text: str = ""  # without the fence that the answer began with
+    _n_opening: int | None = None  # characters of that fence, once it is known
     _end: int = 0  # of the text that has been looked at
     _scanner: Scanner = field(init=False)
     _choice: Choice = field(init=False)
@@ -54,6 +56,7 @@ class Watcher:
     _begins_anew: bool = False  # the cursor's statement was complete before the cursor
     _member_done: bool = False
     _was_blank: bool = False
+    _awaits_rest: bool = False  # lines were unfinished: the rest of the cursor's is still to come
     _cut: Cut | None = None
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ class Watcher:
         self._brackets = Brackets(self.site)
         self._branches = Branches(self.site)
         self._in_opaque = self.site.opaque is not None
+        if self._in_opaque or self.site.language.prose or self.site.mark:
+            self._n_opening = 0  # there a fence is text, or the end
 
     # -- what the completer calls
 
@@ -69,14 +74,19 @@ class Watcher:
         """Take the next piece of the generation; a ``Cut`` means: decode no further."""
         if self._cut is None:
             self._text += plain(piece)
-            self._scanner.text = self._text
-            self._cut = self._advance()
+            if self._begins(final=False):
+                self._scanner.text = self._text
+                cut = self._advance()
+                self._cut = cut and self._in_the_answer(cut)
         return self._cut
 
     def finish(self, reason: StopReason) -> Cut:
         """The generation ended without our doing: the last clean-up."""
         if self._cut is None:
-            self._cut = self._step(len(self._text), final=True) or self._finish(reason)
+            if self._begins(final=True):
+                self._scanner.text = self._text
+            cut = self._step(len(self._text), final=True) or self._finish(reason)
+            self._cut = self._in_the_answer(cut)
         return self._cut
 
     def part(self) -> int:
@@ -87,6 +97,19 @@ class Watcher:
     def grades(self, text: str) -> tuple[int, ...]:
         """The lengths at which ``text`` may be offered on its own; the last is all of it."""
         return grading.grades(text, self.site)
+
+    # -- an answer between fences
+
+    def _begins(self, *, final: bool) -> bool:
+        """Whether it is known if the answer begins with a fence, which is taken off then."""
+        if self._n_opening is None:
+            self._n_opening = opening(self._text, self.site.before, final=final)
+            self._text = self._text[self._n_opening or 0 :]
+        return self._n_opening is not None
+
+    def _in_the_answer(self, cut: Cut) -> Cut:
+        """A cut in the text that is watched, as one in the answer that was fed."""
+        return replace(cut, at=cut.at + (self._n_opening or 0)) if cut.at else cut
 
     # -- the scan
 
@@ -270,14 +293,24 @@ class Watcher:
     def _on_end_before_rest(self, end: int) -> Cut | None:
         """The rest of the cursor's line is still to come: the text has to fit before it."""
         start = self._line_start
-        if not self.site.has_rest or (start and (self._brackets.depth or not self._line_depth)):
+        is_of_first = not start or self._awaits_rest
+        is_closing = bool(self._line_depth) and not self._brackets.depth
+        if not self.site.has_rest or not (is_of_first or is_closing):
             return None
         met = meets_tail(self._text[:end], self.site, since=start)
         if met is not None:
             return self._stop(met, StopReason.SUFFIX, seen=end)
         inner = self._brackets.inner
         closes = inner is not None and matches(inner.name, self.site.tail.strip()[0])
-        if self._brackets.depth or closes:
+        language = self.site.language
+        self._awaits_rest = not (language.indented or self._brackets.depth) and (
+            layout.is_unfinished(self._text[start:end], language)
+        )
+        if self._brackets.depth or closes or self._awaits_rest:
+            return None
+        if not language.indented and not self.site.tail.strip().strip(";,"):
+            # A chain or a clause may still go on on the next line.
+            self._statement_end, self._awaits_rest = end, True
             return None
         return self._stop(end, StopReason.SCOPE)
 
@@ -294,12 +327,11 @@ class Watcher:
 
     def _on_block_opened(self) -> Cut | None:
         """The line ends inside a bracket: the block of a second member is one too many."""
-        if (
-            self.site.wants_block
-            and len(self._brackets.depth) == 1
-            and self._brackets.depth[0].name == "{"
-        ):
-            self._brackets.body = self._brackets.body or self._brackets.depth[0]
+        outermost = self._brackets.depth[0]
+        is_only = len(self._brackets.depth) == 1 and outermost.name == "{"
+        if self.site.wants_block and is_only and self._brackets.body is None:
+            self._brackets.body = outermost
+            return None
         if self._line_depth or self._brackets.depth[-1].name != "{" or not self._holds_members():
             return None
         start = members.start_of_second(self._choice.lines, self.site.language)
@@ -338,7 +370,7 @@ class Watcher:
             return True
         if not rest:
             return False
-        mark = self.site.mark or _FENCE
+        mark = self.site.mark or FENCE
         if rest != mark and mark.startswith(rest):
             return False
         word = first_word(rest)
@@ -361,7 +393,7 @@ class Watcher:
         """The first word of a line stands: tell whether the line still belongs to the scope."""
         site, start = self.site, self._line_start
         head = self._text[self._head_start : self._end]
-        if head.startswith(site.mark or _FENCE):
+        if head.startswith(site.mark or FENCE):
             return self._stop(start, StopReason.SCOPE)
         if self._brackets.depth or not head or head[0] == "\n":
             return None
@@ -378,6 +410,7 @@ class Watcher:
         if start and (
             layout.is_owed_end(indent, head, site, lines)
             or layout.is_owed_branch(indent, head, site, lines)
+            or layout.is_owed_clause(indent, head, site)
         ):
             return self._stop(start, StopReason.SUFFIX)
         return self._on_layout(indent, head)
@@ -463,7 +496,6 @@ class Watcher:
         return self._choice.at_end(self._seen, reason, self._floor_indent)
 
 
-_FENCE = "```"
 # What may stand between the end of a block and the end of its line.
 _CLOSES_MORE = re.compile(r"[;,)\s]*")
 
