@@ -1,29 +1,28 @@
 """The pipeline, in order: document, context, template, engine, scope, post-processing.
 
-The completer owns the loop. The engine knows nothing of syntax and the watcher
-nothing of models: each piece of text goes from one to the other, and as soon as
-the watcher sees the end, the next token is not computed.
+The completer joins the stages. The engine knows nothing of syntax and the watcher
+nothing of models: a draft hands each piece of text from one to the other, and as
+soon as the watcher sees the end, the next token is not computed.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
 from pathlib import PurePath
 
-from fimls import postprocess, scope
+from fimls import scope
 from fimls.cache import CompletionCache
 from fimls.cancel import Cancel
 from fimls.config import CompletionOptions
 from fimls.context import Anchor, Budget, Places, cold_budget, place, settle
 from fimls.document import Snapshot
+from fimls.draft import Draft
 from fimls.engine.base import Engine, Priority, Request, Sampling, Usage, Vocabulary
 from fimls.errors import EngineUnreachable
-from fimls.fim import Chunk, Completion, Cut, Piece, Prompt, StopReason, Window
+from fimls.fim import Chunk, Completion, Cut, Prompt, StopReason, Window
 from fimls.template import BoundTemplate
 
 # Without a tokenizer at hand budgets are estimates: code has 3 to 4 characters a token.
@@ -32,6 +31,7 @@ ESTIMATED_CHARS_PER_TOKEN = 3
 N_AROUND = 48
 
 ChooseTemplate = Callable[[Vocabulary | None], BoundTemplate]
+OnPart = Callable[[Completion], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +86,43 @@ class Completer:
         invoked: bool = False,
         chunks: tuple[Chunk, ...] = (),
         n_predict: int | None = None,
+        on_part: OnPart | None = None,
     ) -> Completion | None:
         """What to insert at ``offset`` (in characters); its text is empty for nothing at all.
 
         ``None`` when nothing was tried: inside a word, or taken back meanwhile. ``invoked``
         means that a person asked for it by hand: it may take longer, and is answered inside
-        a word too. ``n_predict`` is for this once. Blocks until done; ``cancel`` ends it within a
-        token. Raises ``FimlsError``.
+        a word too. ``n_predict`` is for this once. ``on_part`` is called at most once, where the
+        first whole lines stand long before the end. Blocks until done; ``cancel`` ends it within
+        a token. Raises ``FimlsError``.
         """
         cursor = Cursor.at(document, offset)
         if cursor.is_inside_word and not invoked:
             return None
         with self._lock:
             completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
-        if completion is None:
+        if completion is None or completion.is_part:
             try:
                 prompt = self.prompt(cursor, chunks)
             except EngineUnreachable:
                 # The server left while its tokenizer was asked; another engine may answer now.
                 prompt = self.prompt(cursor, chunks)
             budget = self._options.n_predict if n_predict is None else n_predict
-            completion = self._generate(cursor, prompt, budget, cancel, invoked=invoked)
+            told = None if on_part is None else lambda part: on_part(self._keep(cursor, part))
+            completion = self._generate(cursor, prompt, budget, cancel, told, invoked=invoked)
             if completion.stop_reason is StopReason.CANCELLED:
                 return None
-            with self._lock:
-                self._cache.store(cursor.uri, cursor.before, cursor.after, completion)
+            return self._keep(cursor, completion)
+        return _in_newlines_of(cursor, completion)
+
+    def _keep(self, cursor: Cursor, completion: Completion) -> Completion:
+        """Remember an answer, in place of what was known for its cursor."""
+        with self._lock:
+            self._cache.store(cursor.uri, cursor.before, cursor.after, completion)
         return _in_newlines_of(cursor, completion)
 
     def recall(self, document: Snapshot, offset: int) -> Completion | None:
-        """What is known for ``offset`` already; computes nothing."""
+        """What is known for ``offset`` already, be it a part; computes nothing."""
         cursor = Cursor.at(document, offset)
         with self._lock:
             completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
@@ -171,11 +179,18 @@ class Completer:
             self._cache.forget(uri)
 
     def _generate(
-        self, cursor: Cursor, prompt: Prompt, n_predict: int, cancel: Cancel, *, invoked: bool
+        self,
+        cursor: Cursor,
+        prompt: Prompt,
+        n_predict: int,
+        cancel: Cancel,
+        on_part: OnPart | None,
+        *,
+        invoked: bool,
     ) -> Completion:
         options = self._options
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
-        draft = _Draft(cursor, t_max_ms)
+        draft = Draft(cursor.before, cursor.after, cursor.language, t_max_ms)
         stream = self._engine.stream(
             Request(
                 prompt,
@@ -184,31 +199,22 @@ class Completer:
             ),
             cancel,
         )
+        name = self._bound_model().name or options.model
+
+        def tell_part(at: int) -> bool:
+            assert on_part is not None
+            part = draft.completion(Cut(at, StopReason.TIME), prompt, stream.usage, name)
+            if part.text:
+                on_part(replace(part, is_part=True))
+            return bool(part.text)
+
         try:
-            cut = draft.take(stream)
+            cut = draft.take(stream, tell_part if on_part else None)
         finally:
             stream.close()
-        usage = stream.usage
         if cut is None:
-            cut = draft.finish(_why_it_ended(cancel, usage, timed_out=draft.timed_out))
-        text = draft.text[: cut.at]
-        text = postprocess.apply(text, cursor.before, cursor.after, cursor.language)
-        return Completion(
-            text=text,
-            stop_reason=cut.reason,
-            grades=draft.watcher.grades(text) if text else (),
-            n_prompt=usage.n_prompt,
-            n_evaluated=usage.n_evaluated,
-            n_generated=usage.n_generated,
-            n_discarded=draft.n_pieces_after(cut.at),
-            t_first_token_ms=usage.t_first_token_ms,
-            t_total_ms=draft.t_total_ms,
-            t_scope_ms=draft.t_scope_ms,
-            model=self._bound_model().name or options.model,
-            template=prompt.template,
-            language=cursor.language,
-            prompt=prompt,
-        )
+            cut = draft.finish(_why_it_ended(cancel, stream.usage, timed_out=draft.timed_out))
+        return draft.completion(cut, prompt, stream.usage, name)
 
     def _budget(self, model: _Model) -> Budget:
         options = self._options
@@ -262,59 +268,6 @@ class _Model:
             return len(vocabulary.tokenize(text))
 
         return cls(vocabulary, template, count_tokens)
-
-
-class _Draft:
-    """The text generated so far, and what it cost besides the engine's own work."""
-
-    def __init__(self, cursor: Cursor, t_max_ms: float) -> None:
-        self._t_max_s = t_max_ms / 1000
-        self._started_s = time.perf_counter()
-        self.watcher = scope.watch(cursor.before, cursor.after, cursor.language)
-        self._t_scope_s = time.perf_counter() - self._started_s
-        self._pieces: list[str] = []
-        self.timed_out = False
-
-    def take(self, stream: Iterable[Piece]) -> Cut | None:
-        """Pull tokens until the scope is complete; ``None`` when the stream ended before."""
-        deadline_s = float("inf")
-        for piece in stream:
-            now_s = time.perf_counter()
-            # The budget counts from the first token: a cold prompt is no reason to show nothing.
-            deadline_s = min(deadline_s, now_s + self._t_max_s)
-            self._pieces.append(piece.text)
-            cut = self.watcher.feed(piece.text)
-            self._t_scope_s += time.perf_counter() - now_s
-            if cut is not None:
-                return cut
-            if now_s > deadline_s:
-                self.timed_out = True
-                return None
-        return None
-
-    def finish(self, reason: StopReason) -> Cut:
-        """Where to cut a generation that the watcher did not end."""
-        now_s = time.perf_counter()
-        cut = self.watcher.finish(reason)
-        self._t_scope_s += time.perf_counter() - now_s
-        return cut
-
-    @property
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-    def n_pieces_after(self, at: int) -> int:
-        """Tokens that begin at or beyond ``at`` characters: computed, and not shown."""
-        starts = accumulate(map(len, self._pieces), initial=0)
-        return sum(start >= at for start, _ in zip(starts, self._pieces, strict=False))
-
-    @property
-    def t_total_ms(self) -> float:
-        return (time.perf_counter() - self._started_s) * 1000
-
-    @property
-    def t_scope_ms(self) -> float:
-        return self._t_scope_s * 1000
 
 
 def _within(budget: Budget, n_ctx: int, n_predict: int) -> Budget:

@@ -134,7 +134,8 @@ class Completion:
     line, the statement, the block. Times are in milliseconds, counts in tokens.
     ``n_discarded`` counts tokens generated beyond ``text``. ``cached`` answers
     come from an earlier generation: nothing was computed for them, and
-    ``stop_reason`` is that generation's.
+    ``stop_reason`` is that generation's. A *part* is what was there before its
+    generation was over: ``stop_reason`` says nothing yet.
     """
 
     text: str
@@ -151,4 +152,5 @@ class Completion:
     template: str = ""
     language: str = ""
     cached: bool = False
+    is_part: bool = False
     prompt: Prompt | None = field(default=None, repr=False, compare=False)

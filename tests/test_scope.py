@@ -131,7 +131,7 @@ def test_a_text_that_was_cut_off_ends_at_a_whole_line(reason: StopReason) -> Non
     [
         # Whole lines that leave the code sound; never a header without what it needs.
         ("def f(rows):\n    █", "python", "total = 0\n    for", "total = 0"),
-        ("def f(rows):\n    █", "python", "total = 0\n    for row in rows:\n        t", "total = 0"),
+        ("def f(a):\n    █", "python", "total = 0\n    for b in a:\n        t", "total = 0"),
         ("def f(rows):\n    █", "python", "for row in rows:\n        use(row)\n    x",
          "for row in rows:\n        use(row)"),
         # Where no line end does, the first line alone.

@@ -59,7 +59,8 @@ def register(session: Session) -> None:
 
 
 def initialize(ls: Session, params: types.InitializeParams) -> None:
-    ls.shows_status = _wants_status(params)
+    ls.shows_status = _announces(params, "status")
+    ls.completions.grows = _announces(params, "grows")
     ls.pulls_diagnostics = _pulls_diagnostics(params.capabilities)
     ls.settings.take(SourceKind.INITIALIZATION_OPTIONS, params.initialization_options)
 
@@ -178,7 +179,7 @@ async def completion(ls: Session, params: types.CompletionParams) -> types.Compl
 
 
 async def _complete(ls: Session, asked: lsp.Place | None, *, invoked: bool) -> Completion | None:
-    return None if asked is None else await ls.complete(asked, invoked=invoked)
+    return None if asked is None else await ls.completions.complete(asked, invoked=invoked)
 
 
 async def accepted(ls: Session, *args: Any) -> None:
@@ -236,13 +237,13 @@ def _ours(pushed: Any) -> Any:
     return pushed if any(key.partition(".")[0] in SECTIONS for key in pushed) else None
 
 
-def _wants_status(params: types.InitializeParams) -> bool:
-    """``fimls/status`` is sent to editors that ask for it: others complain about unknown ones."""
+def _announces(params: types.InitializeParams, ability: str) -> bool:
+    """Whether the editor asks for notifications of ours: others complain about unknown ones."""
     options = params.initialization_options
     client = options.get("client") if isinstance(options, dict) else None
     experimental = params.capabilities.experimental
     ours = experimental.get("fimls") if isinstance(experimental, dict) else None
-    return any(isinstance(asks, dict) and asks.get("status") is True for asks in (client, ours))
+    return any(isinstance(asks, dict) and asks.get(ability) is True for asks in (client, ours))
 
 
 def _pulls_diagnostics(able: types.ClientCapabilities) -> bool:

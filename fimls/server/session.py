@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from lsprotocol import types
@@ -16,18 +16,16 @@ from pygls.lsp.server import LanguageServer
 
 from fimls import __version__
 from fimls.config import Config
-from fimls.document import Snapshot
-from fimls.errors import BadRequest, FimlsError, ModelMissing
-from fimls.fim import Chunk, Completion
-from fimls.lsp import Place
+from fimls.errors import FimlsError, ModelMissing
 from fimls.metrics import Metrics
 from fimls.server.backend import Backend, Opened, engine_name
+from fimls.server.completions import Completions
 from fimls.server.desk import Desk
 from fimls.server.documents import NOTEBOOKS, Documents
 from fimls.server.exclusion import Exclusion
 from fimls.server.idle import Idle
 from fimls.server.jobs import Jobs, in_thread
-from fimls.server.neighbours import Neighbours, in_same_root
+from fimls.server.neighbours import Neighbours
 from fimls.server.opening import open_engine_of
 from fimls.server.pace import Pace
 from fimls.server.progress import progress
@@ -45,8 +43,8 @@ DOWNLOAD, NOT_NOW = "Download", "Not now"
 class Session(LanguageServer):
     """The server, its settings, its engine and its running work.
 
-    ``last`` is the last completion that was given, for ``fimls.explain``; ``metrics`` count on
-    this machine only and are forgotten at the end.
+    ``metrics`` count on this machine only and are forgotten at the end. ``sparing`` says why
+    less is done than the settings ask for, empty for no reason.
     """
 
     protocol: Protocol
@@ -59,18 +57,18 @@ class Session(LanguageServer):
         self.jobs = Jobs()
         self.pace = Pace()
         self.idle = Idle(lambda: self.pace.may_work_idly(self.settings.config.completion))
-        self.backend = Backend(self._load, self._engine_is, self._failed)
+        self.backend = Backend(self._load, self._engine_is, self.failed)
         self.exclusion = Exclusion()
         self.neighbours = Neighbours()
+        self.completions = Completions(self)
         self.desk = Desk(self)
         self.ready = asyncio.Event()  # the editor's settings are known
         self.status = self._engine_status = Status(State.IDLE)
         self.shows_status = False
         self.pulls_diagnostics = False
-        self.last: tuple[str, Completion] | None = None
         self.metrics = Metrics()
+        self.sparing = ""
         self._n_thinking = 0
-        self._sparing = ""  # why less is done than the settings say
         self._told: set[str] = set()
 
     @property
@@ -96,93 +94,7 @@ class Session(LanguageServer):
         if not config.completion.enabled:
             self.tell_status(Status(State.OFF, "completion.enabled is false"))
         elif self.status.state is State.OFF:
-            self.tell_status(self._engine_status)
-
-    async def complete(self, asked: Place, *, invoked: bool) -> Completion | None:
-        """The completion for a place, ``None`` when there is none or something is in the way."""
-        document = asked.snapshot
-        cancel = self.jobs.claim(document.uri)
-        self.idle.stir()
-        await self.settings_known()
-        config = self.config_of(document.path)
-        if not self._may_see(document, config):
-            return None
-        options = config.completion
-        t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
-        completer = await self.backend.completer(options, t_max_ms / 1000)
-        if completer is None:
-            return None
-        eager = self.pace.eagerness(options, self.backend.pids)
-        pauses = eager.pause_ms > 0 and not invoked
-        if pauses and not completer.recall(document, asked.offset):
-            await asyncio.sleep(eager.pause_ms / 1000)
-        if cancel.is_set():  # a newer keystroke came meanwhile
-            return None
-        n_predict = options.n_predict if invoked else eager.n_predict
-        self._sparing = eager.reason
-        chunks = self._chunks(document, config)
-        self._think(+1)
-        self.desk.gate.hold()
-        try:
-            completion = await self.jobs.run(
-                document.uri,
-                cancel,
-                lambda cancel: completer.complete(
-                    document,
-                    asked.offset,
-                    cancel,
-                    invoked=invoked,
-                    chunks=chunks(),
-                    n_predict=n_predict,
-                ),
-            )
-        except FimlsError as error:
-            self._could_not(error, config)
-            return None
-        finally:
-            self.desk.gate.free()
-            self._think(-1)
-        if options.t_idle_ms and not cancel.is_set():
-            self.idle.after(
-                options.t_idle_ms / 1000,
-                lambda cancel: completer.prepare(document, asked.offset, cancel, chunks()),
-            )
-        if completion is not None:
-            self.last = (document.uri, completion)
-            self.metrics.add(completion)
-            self.pace.add(completion)
-            level = logging.DEBUG if completion.cached else logging.INFO
-            logger.log(level, "%s", _summary(completion))
-        return completion if completion is not None and completion.text else None
-
-    def _may_see(self, document: Snapshot, config: Config) -> bool:
-        """Whether a document may be shown to a model; why not goes into the status."""
-        reason = self.exclusion.why_not(document, config, self.documents.roots())
-        if reason:
-            self.tell_status(Status(State.OFF, reason))
-        elif self.status.state is State.OFF:
-            self.tell_status(self._engine_status)
-        return not reason
-
-    def _chunks(self, document: Snapshot, config: Config) -> Callable[[], tuple[Chunk, ...]]:
-        """How to find out what the prompt shows of other open files; for a thread."""
-        n_chunks, roots = config.completion.n_chunks, self.documents.roots()
-        if not n_chunks:
-            return tuple
-        others = in_same_root(document, list(self.documents.snapshots().values()), roots)
-        allowed = [
-            one
-            for one in others
-            if not self.exclusion.why_not(one, self.settings.of(one.path), roots)
-        ]
-        return cache(partial(self.neighbours.shown_to, document, allowed, n_chunks))
-
-    def _could_not(self, error: FimlsError, config: Config) -> None:
-        if isinstance(error, BadRequest):
-            logger.info("%s", error)  # this place cannot be completed in; others can
-            return
-        self.tell_status(Status.of(error, engine_name(config)))
-        self._failed(error)
+            self.tell_engine_status()
 
     async def settings_known(self) -> None:
         """Wait for the editor's settings, which it is asked for after ``initialized``."""
@@ -200,6 +112,10 @@ class Session(LanguageServer):
         self.status = status
         if self.shows_status:
             self.protocol.notify(STATUS, status.as_params())
+
+    def tell_engine_status(self) -> None:
+        """What the engine said last, after something else was in the way."""
+        self.tell_status(self._engine_status)
 
     def _engine_is(self, status: Status) -> None:
         self._engine_status = status
@@ -223,7 +139,7 @@ class Session(LanguageServer):
         del source
         logger.error("%s: %s", type(error).__name__, error)
 
-    def _failed(self, error: FimlsError) -> None:
+    def failed(self, error: FimlsError) -> None:
         window = self.client_capabilities.window
         asks = window is not None and window.show_message is not None
         if isinstance(error, ModelMissing) and asks:
@@ -231,11 +147,11 @@ class Session(LanguageServer):
         else:
             self.tell(str(error))
 
-    def _think(self, change: int) -> None:
+    def think(self, change: int) -> None:
         self._n_thinking += change
         if self._n_thinking or self.status.state is State.THINKING:
             state = State.THINKING if self._n_thinking else State.IDLE
-            condition = "; ".join(filter(None, (self.backend.condition, self._sparing)))
+            condition = "; ".join(filter(None, (self.backend.condition, self.sparing)))
             self.tell_status(Status(state, condition, model=engine_name(self.settings.config)))
 
     # The model: from disk, or, with consent, from the network.
@@ -291,9 +207,9 @@ class Session(LanguageServer):
 
     def explain(self) -> dict[str, Any] | None:
         """The last completion: prompt with markers, why it stopped, what it cost."""
-        if self.last is None:
+        if self.completions.last is None:
             return None
-        uri, completion = self.last
+        uri, completion = self.completions.last
         facts = asdict(completion)
         prompt = facts.pop("prompt")
         facts["stop_reason"] = str(completion.stop_reason)
@@ -301,14 +217,3 @@ class Session(LanguageServer):
         facts["heal"] = "" if prompt is None else prompt["heal"]
         counted = {"n_offered": self.metrics.n_offered, "n_accepted": self.metrics.n_accepted}
         return {"uri": uri, **facts, **counted, "session": str(self.metrics)}
-
-
-def _summary(completion: Completion) -> str:
-    """A log line without source code."""
-    return (
-        f"{len(completion.text)} characters, stopped by {completion.stop_reason}"
-        f"{' (cached)' if completion.cached else ''}: {completion.n_evaluated} of "
-        f"{completion.n_prompt} prompt tokens evaluated, {completion.n_generated} generated "
-        f"({completion.n_discarded} not shown), first token {completion.t_first_token_ms:.0f} ms, "
-        f"in all {completion.t_total_ms:.0f} ms, {completion.t_scope_ms:.1f} ms in the watcher"
-    )

@@ -49,6 +49,7 @@ class Editor:
         self.params = params
         self.result: types.InitializeResult | None = None
         self.statuses: list[dict[str, Any]] = []
+        self.grown: list[dict[str, Any]] = []
         self.questions: list[types.ShowMessageRequestParams] = []
         # The answer to a question of the server's, and what the person does meanwhile.
         self.answer: str | None = None
@@ -174,7 +175,8 @@ def captured(name: str, settings: dict[str, Any] | None, root: Path) -> types.In
     if params.get("workspaceFolders"):
         params["workspaceFolders"] = [{"uri": root.as_uri(), "name": root.name}]
     if settings is not None:
-        params["initializationOptions"] = {**settings, "client": {"status": True}}
+        client = {"status": True, **settings.get("client", {})}
+        params["initializationOptions"] = {**settings, "client": client}
     found = get_converter().structure(params, types.InitializeParams)
     assert isinstance(found, types.InitializeParams)
     return found
@@ -194,6 +196,7 @@ async def editing(
     made = pytest_lsp.make_test_lsp_client()
     editor = Editor(made, captured(client, settings, root))
     made.feature("fimls/status")(lambda told: editor.statuses.append(told._asdict()))
+    made.feature("fimls/grown")(lambda told: editor.grown.append(told._asdict()))
     made.feature(types.CLIENT_REGISTER_CAPABILITY)(lambda _: None)
 
     def question(asked: types.ShowMessageRequestParams) -> types.MessageActionItem | None:

@@ -174,12 +174,13 @@ async def test_the_pause_follows_the_engine(edit: Edit) -> None:
     async with edit(scripted(LONG, delay_ms=400, n_predict=1)) as editor:
         uri = editor.open("def f():\n    ")
         await editor.status_is("idle")
-        await editor.ghost(uri, 1, 4)  # nothing is known of the engine: at once
+        for at in range(4, 8):  # little is known of the engine: at once
+            await editor.ghost(uri, 1, at)
+            editor.type(uri, 1, at, "y")
         await editor.status_is("idle")
         editor.statuses.clear()
-        editor.type(uri, 1, 4, "y")
         began = time.perf_counter()
-        asked = editor.ask(uri, 1, 5)
+        asked = editor.ask(uri, 1, 8)
         await editor.eventually(lambda: "thinking" in [told["state"] for told in editor.statuses])
         assert time.perf_counter() - began >= 0.14  # (400 - 100) / 2 ms, less a clock's tick
         await asked.answer

@@ -1,0 +1,77 @@
+"""The first lines of a long completion are shown before its end, where an editor asks for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.e2e.session import scripted
+
+Edit = Callable[..., Any]
+
+HEAD = "def total(rows):\n    "
+BODY = "n = 0\n    for row in rows:\n        n += row.price\n    print(n)\n    return n"
+# Some 30 tokens: longer than any completion that is waited for.
+SLOW = scripted({"quick": "1\n\n\nprint()\n", "total": BODY + "\n\n\nprint()\n"}, delay_ms=60)
+
+
+def growing(settings: dict[str, Any]) -> dict[str, Any]:
+    return {**settings, "client": {"grows": True}}
+
+
+async def test_the_first_lines_come_first(edit: Edit) -> None:
+    """Then the editor is told that there is more, and gets it at once when it asks again."""
+    async with edit(growing(SLOW)) as editor:
+        uri = editor.open(HEAD)
+        first = (await editor.ghost_texts(uri, 1, 4))[0]
+        assert BODY.startswith(first + "\n")
+        assert not editor.grown
+        await editor.eventually(lambda: editor.grown)
+        assert editor.grown == [{"uri": uri, "version": 1}]
+        assert (await editor.ghost_texts(uri, 1, 4))[0] == BODY
+        told = await editor.explain()
+        assert told is not None
+        assert told["cached"]
+        assert len(editor.grown) == 1
+
+
+async def test_who_does_not_ask_for_parts_gets_the_whole(edit: Edit) -> None:
+    async with edit(SLOW) as editor:
+        uri = editor.open(HEAD)
+        assert (await editor.ghost_texts(uri, 1, 4))[0] == BODY
+        assert not editor.grown
+
+
+async def test_what_is_asked_for_by_hand_comes_whole(edit: Edit) -> None:
+    async with edit(growing(SLOW)) as editor:
+        uri = editor.open(HEAD)
+        assert (await editor.ghost_texts(uri, 1, 4, invoked=True))[0] == BODY
+        assert not editor.grown
+
+
+async def test_what_is_quick_comes_whole(edit: Edit) -> None:
+    async with edit(growing(SLOW)) as editor:
+        uri = editor.open("quick = ")
+        assert await editor.ghost_texts(uri, 0, 8) == ["1"]
+        assert not editor.grown
+
+
+async def test_a_part_is_typed_through(edit: Edit) -> None:
+    """What is left of it stays, and grows."""
+    async with edit(growing(SLOW)) as editor:
+        uri = editor.open(HEAD)
+        first = (await editor.ghost_texts(uri, 1, 4))[0]
+        editor.type(uri, 1, 4, first[0])
+        assert (await editor.ghost_texts(uri, 1, 5))[0] == first[1:]
+
+
+async def test_going_elsewhere_ends_the_rest(edit: Edit) -> None:
+    """Nothing is computed, or told, for a place that was left."""
+    async with edit(growing(SLOW)) as editor:
+        uri = editor.open(HEAD)
+        assert await editor.ghost_texts(uri, 1, 4)
+        await editor.status_is("thinking")
+        editor.type(uri, 1, 4, "pass\n\nquick = ")
+        assert await editor.ghost_texts(uri, 3, 8) == ["1"]
+        await editor.status_is("idle")
+        assert not editor.grown
