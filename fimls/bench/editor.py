@@ -2,7 +2,8 @@
 
 It behaves as editors do: sends ``didChange`` for every edit, asks for an inline
 completion after those that ask, and takes back a request that is still running when
-the person goes on typing.
+the person goes on typing. Of our own server it takes the first lines of a long completion
+before its end, as our extensions do.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fimls.errors import EngineFailed
 
 EXPLAIN = "fimls.explain"  # our own server tells what the last completion cost
 STATUS = "fimls.status"
+GROWN = "fimls/grown"
 START_S = 30.0  # a server that has not answered `initialize` by then does not work
 FIRST_ANSWER_S = 300.0  # the first request may have to wait for a model
 
@@ -38,6 +40,8 @@ class Editor:
         self._encoding = encoding
         self._explains = explains
         self._t_total_ms = -1.0  # of the last completion that was computed
+        self._has_grown = asyncio.Event()
+        client.feature(GROWN)(lambda _: self._has_grown.set())
         self.pid = client._server.pid if client._server else 0  # noqa: SLF001 - pygls has no other way
 
     @classmethod
@@ -56,7 +60,8 @@ class Editor:
                                     lsp.PositionEncodingKind.Utf32,
                                     lsp.PositionEncodingKind.Utf16,
                                 ]
-                            )
+                            ),
+                            experimental={"fimls": {"grows": True}},
                         ),
                         root_uri=root.as_uri(),
                     )
@@ -141,21 +146,35 @@ class Editor:
             text_document=lsp.TextDocumentIdentifier(uri),
             position=position,
         )
+        kind, shown, t_shown_ms = kind_of(event), None, 0.0
+        self._has_grown.clear()
         started_s = time.perf_counter()
-        kind = kind_of(event)
         try:
-            answer = await asyncio.wait_for(
+            shown = await asyncio.wait_for(
                 self._client.text_document_inline_completion_async(params), FIRST_ANSWER_S
             )
+            t_shown_ms = t_ms = (time.perf_counter() - started_s) * 1000
+            if await self._is_thinking():
+                await asyncio.wait_for(self._has_grown.wait(), FIRST_ANSWER_S)
+                t_ms = (time.perf_counter() - started_s) * 1000
         except (asyncio.CancelledError, JsonRpcException):
-            t_ms = (time.perf_counter() - started_s) * 1000
-            return Record(session.name, server, kind, "", t_ms, cancelled=True)
-        t_ms = (time.perf_counter() - started_s) * 1000
-        items = answer.items if isinstance(answer, lsp.InlineCompletionList) else answer or ()
-        text = str(getattr(items[0].insert_text, "value", items[0].insert_text)) if items else ""
-        t_line_ms = t_ms if text else None  # the answer comes whole, its first line with it
+            t_ms = t_shown_ms or (time.perf_counter() - started_s) * 1000
+            text, is_cancelled = _text(shown), not t_shown_ms
+            t_line_ms = t_shown_ms if text else None
+            return Record(
+                session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, cancelled=is_cancelled
+            )
+        text = _text(shown)
+        t_line_ms = t_shown_ms if text else None  # an answer has at least its first line whole
         told = await self._explain(t_ms)
         return Record(session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, **told)
+
+    async def _is_thinking(self) -> bool:
+        """Whether what was answered is a part, and the rest is still being computed."""
+        if not self._explains:
+            return False
+        told = await self._client.workspace_execute_command_async(lsp.ExecuteCommandParams(STATUS))
+        return isinstance(told, dict) and told.get("state") == "thinking"
 
     async def _explain(self, t_answer_ms: float) -> dict[str, Any]:
         if not self._explains:
@@ -180,3 +199,9 @@ class Editor:
             else None,
             "cached": told["cached"],
         }
+
+
+def _text(answer: Any) -> str:
+    """What would be shown as ghost text."""
+    items = answer.items if isinstance(answer, lsp.InlineCompletionList) else answer or ()
+    return str(getattr(items[0].insert_text, "value", items[0].insert_text)) if items else ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Told when there is more than was answered: whoever asks again gets it at once.
+# Told when a completion is whole of which a part was answered: who asks again gets it at once.
 GROWN = "fimls/grown"
 
 
@@ -163,10 +163,10 @@ class Completions:
             logger.error("failed", exc_info=whole.exception())
             return
         found = whole.result()
-        if found is not None and shown is not None and found.text != shown.text:
+        if found is not None and shown is not None:
             document = ask.place.snapshot
             told = {"uri": document.uri, "version": document.version}
-            self._session.protocol.notify(GROWN, told)
+            self._session.protocol.notify(GROWN, {**told, "changed": found.text != shown.text})
 
     def _may_see(self, document: Snapshot, config: Config) -> bool:
         """Whether a document may be shown to a model; why not goes into the status."""

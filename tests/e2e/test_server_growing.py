@@ -27,7 +27,7 @@ async def test_the_first_lines_come_first(edit: Edit) -> None:
         assert BODY.startswith(first + "\n")
         assert not editor.grown
         await editor.eventually(lambda: editor.grown)
-        assert editor.grown == [{"uri": uri, "version": 1}]
+        assert editor.grown == [{"uri": uri, "version": 1, "changed": True}]
         assert (await editor.ghost_texts(uri, 1, 4))[0] == BODY
         told = await editor.explain()
         assert told is not None
