@@ -68,15 +68,21 @@ class Choice:
         """Where the text that stands for all the lines ahead began.
 
         When a run begins further down, the generated lines just before it stand for those
-        that are skipped, provided that they are indented alike, or are the same.
+        that are skipped, provided that they are indented alike, or are some of them, from
+        the very next line on.
         """
         first = next(i for i, line in enumerate(self.lines) if line.start == run.start)
         skipped = self.lines[max(0, first - run.index) : first]
         ahead = self.site.ahead[: run.index]
         is_alike = [line.indent for line in skipped] == [line.indent for line in ahead]
-        is_same = [line.text for line in skipped] == [line.text for line in ahead]
-        if run.index and (is_alike or is_same) and skipped[0].start:
+        if run.index and is_alike and skipped[0].start:
             return skipped[0].start
+        index = run.index
+        for line in reversed(self.lines[:first]):
+            same = (i for i in range(index - 1, -1, -1) if ahead[i].text == line.text)
+            index = next((i for i in same if ahead[i].indent == line.indent), -1)
+            if index <= 0:
+                return line.start if index == 0 and line.start else run.start
         return run.start
 
     # -- strong evidence

@@ -22,7 +22,7 @@ from fimls.scope.brackets import Brackets, Branches, Closed
 from fimls.scope.choice import Choice
 from fimls.scope.fence import FENCE, opening
 from fimls.scope.layout import Floor, first_word, floor_of
-from fimls.scope.loop import LOOKS_BACK, find_loop
+from fimls.scope.loop import LONGEST_IN_LINE, LOOKS_BACK, counts_without_end, find_loop, is_stuck
 from fimls.scope.prose import prose_line
 from fimls.scope.scan import Kind, Mark, Scanner, matches
 from fimls.scope.site import Line, Site, plain, survey, width
@@ -56,6 +56,7 @@ class Watcher:
     _begins_anew: bool = False  # the cursor's statement was complete before the cursor
     _member_done: bool = False
     _was_blank: bool = False
+    _unstuck_until: int = 0  # so far the line does not repeat itself
     _awaits_rest: bool = False  # lines were unfinished: the rest of the cursor's is still to come
     _cut: Cut | None = None
 
@@ -115,11 +116,20 @@ class Watcher:
 
     def _advance(self) -> Cut | None:
         for found in _STEP.finditer(self._text, self._end):
-            cut = self._step(found.end(), final=False)
+            cut = self._step(found.end(), final=False) or self._on_stuck_line()
             if cut is not None:
                 return cut
             if self._end > MOST_GENERATED:
                 return self._choice.at_end(self._seen, StopReason.BUDGET, self._floor_indent)
+        return None
+
+    def _on_stuck_line(self) -> Cut | None:
+        """The line goes on and on; it is looked at each time it has grown by as much again."""
+        if self._end - max(self._line_start, self._unstuck_until) < LONGEST_IN_LINE:
+            return None
+        self._unstuck_until = self._end
+        if is_stuck(self._text[self._line_start : self._end]):
+            return self._stop(self._line_start, StopReason.LOOP)
         return None
 
     @property
@@ -276,6 +286,8 @@ class Watcher:
         loop = find_loop(self._text[seen_from:end])
         if loop is not None:
             return self._stop(seen_from + loop, StopReason.LOOP)
+        if not self._brackets.depth and counts_without_end(self._text[seen_from:end]):
+            return self._stop(end, StopReason.LOOP)
         cut = self._add_line(line, end)
         if cut is not None:
             return cut
