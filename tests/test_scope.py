@@ -134,6 +134,9 @@ def test_a_text_that_was_cut_off_ends_at_a_whole_line(reason: StopReason) -> Non
         ("def f(a):\n    █", "python", "total = 0\n    for b in a:\n        t", "total = 0"),
         ("def f(rows):\n    █", "python", "for row in rows:\n        use(row)\n    x",
          "for row in rows:\n        use(row)"),
+        # The fence that a model of chats puts before its code goes with the lines.
+        ("def f(rows):\n    █", "python", "```python\ntotal = 0\n    for",
+         "```python\ntotal = 0"),
         # Where no line end does, the first line alone.
         ("void f() {\n  █\n}", "c", "while (a) {\n    b();\n    c", "while (a) {"),
         # Nothing yet, or nothing that is sure to stay.

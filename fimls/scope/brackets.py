@@ -4,10 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Protocol, TypeVar
 
+from fimls.scope.languages import Language
 from fimls.scope.layout import first_word
 from fimls.scope.scan import Mark, matches
-from fimls.scope.site import Bracket, Site, is_loose, pop
+from fimls.scope.site import Bracket, Site
+
+# Deeper nesting is no code, and must not cost more than code does.
+MOST_OPEN = 256
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Open = TypeVar("_Open", bound=_Named)
+
+
+def pop(stack: list[_Open], closer: str) -> _Open | None:
+    """Take the bracket off that ``closer`` closes, with those left open inside it."""
+    for index in range(len(stack) - 1, max(-1, len(stack) - MOST_OPEN), -1):
+        if matches(stack[index].name, closer):
+            found = stack[index]
+            del stack[index:]
+            return found
+    return None
+
+
+def is_loose(text: str, mark: Mark, language: Language) -> bool:
+    """Whether a closer may stand alone, as the shell's ``name)``; first on its line it may not."""
+    line = text.rfind("\n", 0, mark.start) + 1
+    return mark.name in language.loose and bool(text[line : mark.start].strip())
 
 
 class Closed(Enum):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fimls.scope.brackets import pop
 from fimls.scope.layout import begins_as_continuation
 from fimls.scope.scan import Kind, Scanner
-from fimls.scope.site import Bracket, Site, plain, pop, width
+from fimls.scope.site import Bracket, Site, plain, width
 
 
 def grades(text: str, site: Site) -> tuple[int, ...]:

@@ -1,0 +1,94 @@
+"""Which of the open brackets the text after the cursor closes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from fimls.scope.languages import Language
+from fimls.scope.scan import matches
+from fimls.scope.site import Ahead, Bracket
+
+# What stands before a brace that holds values or types.
+_BEFORE_VALUES = ("(", ":", ",", "=", "[")
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """A closing bracket after the cursor that nothing there opened."""
+
+    name: str
+    indent: int  # of its line
+    is_first: bool  # on its line
+    is_on_line: bool  # on the cursor's line
+
+
+def values_between(
+    stack: list[Bracket], ahead: tuple[Ahead, ...], language: Language
+) -> frozenset[int]:
+    """The braces, by their starts, around values or types between the parentheses of a header.
+
+    They are told by a statement that follows the cursor and can stand in none of them:
+    nothing after the cursor closes them.
+    """
+    if not ahead or not language.statement or not re.match(language.statement, ahead[0].text):
+        return frozenset()
+    return frozenset(
+        inner.start
+        for outer, inner in pairwise(stack)
+        if outer.name == "(" and inner.name == "{" and inner.header.endswith(_BEFORE_VALUES)
+    )
+
+
+def owe(stack: list[Bracket], closers: list[Closer], values: frozenset[int]) -> tuple[Bracket, ...]:
+    """Match the closers after the cursor with the open brackets, innermost first."""
+    marked = list(stack)
+    index = len(marked) - 1
+    for closer in closers:
+        found = _matching(marked, index, closer, values)
+        if found is None:
+            continue
+        marked[found] = replace(marked[found], owed=True)
+        index = found - 1
+    return tuple(marked)
+
+
+def n_unopened(stack: list[Bracket], closers: list[Closer]) -> int:
+    """Closers on the cursor's line that the text still to come has to open."""
+    kinds = [bracket.name for bracket in stack]
+    n = 0
+    for closer in closers:
+        if not closer.is_on_line:
+            break
+        match = next(
+            (i for i in range(len(kinds) - 1, -1, -1) if matches(kinds[i], closer.name)), -1
+        )
+        if match < 0:
+            n += 1
+        else:
+            del kinds[match:]
+    return n
+
+
+def wants_block(stack: list[Bracket], closers: list[Closer], values: frozenset[int]) -> bool:
+    """Whether more braces close after the cursor than are open: one more has to open."""
+    braces = sum(closer.name == "}" for closer in closers)
+    return braces > sum(b.name == "{" and b.start not in values for b in stack)
+
+
+def _matching(
+    stack: list[Bracket], index: int, closer: Closer, values: frozenset[int]
+) -> int | None:
+    """The innermost bracket of its kind; by the column, where the closer begins a line."""
+    kinds = [
+        i
+        for i in range(index, -1, -1)
+        if matches(stack[i].name, closer.name) and stack[i].start not in values
+    ]
+    if not closer.is_on_line:
+        # Nothing that was opened further right is closed left of there.
+        kinds = [i for i in kinds if stack[i].indent <= closer.indent] or kinds
+    if closer.is_first:
+        kinds = [i for i in kinds if stack[i].indent == closer.indent] or kinds
+    return kinds[0] if kinds else None

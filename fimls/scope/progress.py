@@ -1,0 +1,103 @@
+"""How far a generation has been read, and what is known by then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fimls.fim import Cut, StopReason
+from fimls.scope import conditionals, members
+from fimls.scope.brackets import Brackets, Branches
+from fimls.scope.choice import Choice
+from fimls.scope.layout import Floor
+from fimls.scope.site import Line, Site, width
+from fimls.scope.suffix import meets_tail
+
+
+@dataclass(slots=True)
+class Progress:
+    """Shared by the witnesses: where the text stands, and what they have seen so far."""
+
+    site: Site
+    text: str = ""  # without the fence that the answer began with
+    end: int = 0  # of the text that has been looked at
+    choice: Choice = field(init=False)
+    brackets: Brackets = field(init=False)
+    branches: Branches = field(init=False)
+    floor: Floor | None = None
+    line_start: int = 0
+    head_start: int = 0  # of what follows the white space that the line begins with
+    line_depth: int = 0  # brackets of the generated text that the line began in
+    statement_end: int | None = None  # where the statement ended, unless the next line goes on
+    block: int | None = None  # indentation of the cursor's statement, which turned out a header
+    begins_anew: bool = False  # the cursor's statement was complete before the cursor
+    awaits_rest: bool = False  # lines were unfinished: the rest of the cursor's is still to come
+    member_done: bool = False
+    was_blank: bool = False
+
+    def __post_init__(self) -> None:
+        self.choice = Choice(self.site)
+        self.brackets = Brackets(self.site)
+        self.branches = Branches(self.site)
+
+    @property
+    def seen(self) -> str:
+        """The text that has been looked at."""
+        return self.text[: self.end]
+
+    @property
+    def floor_indent(self) -> int:
+        """A line left of this column is outside."""
+        return self.floor.indent if self.floor else 0
+
+    def in_statement(self) -> bool:
+        """Whether the rest of a statement is asked for, and everything it opened is closed."""
+        if self.begins_anew or not self.brackets.is_statement_closed:
+            return False
+        had_open = any(not bracket.owed for bracket in self.site.stack[self.site.n_outer :])
+        return had_open or not (self.site.is_fresh or self.site.is_first_word)
+
+    def holds_members(self) -> bool:
+        """Whether the cursor is at the top level or in a class body."""
+        if self.site.language.indented:
+            return self.floor is not None and self.floor.member
+        if not self.site.is_fresh or conditionals.n_open(self.choice.lines, branches=True):
+            return False
+        inner = self.brackets.inner
+        return inner is None or (
+            inner.name == "{" and members.is_container(inner.header, self.site.language)
+        )
+
+    def begin_line(self, start: int) -> None:
+        """The next line begins at ``start``."""
+        self.line_start = self.head_start = start
+        self.line_depth = len(self.brackets.depth)
+
+    def add_line(self, line: str, end: int) -> Cut | None:
+        """Take a whole line, unless it is inside what the text opened; perhaps it repeats."""
+        start = self.line_start
+        is_in_body = self.brackets.body is not None and self.line_depth == 1
+        if (self.line_depth and not is_in_body) or not (self.site.is_fresh or start):
+            return None
+        if conditionals.is_owed_end(line, self.choice.lines, self.site):
+            return self.stop(start, StopReason.SUFFIX, seen=end)
+        indent = width(line) if start else width(self.site.head + line)
+        run = self.choice.add(Line(start, indent, line.strip()))
+        return None if run is None else self.stop(run.start, StopReason.SUFFIX, seen=end)
+
+    def stop_unless_hanging(self, at: int) -> Cut | None:
+        """Stop where the statement is complete, unless the lines after it need a header."""
+        ahead = self.site.ahead
+        if self.site.language.indented and ahead and ahead[0].indent > width(self.site.head):
+            return None
+        return self.stop(at, StopReason.SCOPE)
+
+    def stop(self, at: int, reason: StopReason, *, seen: int | None = None) -> Cut:
+        """Strong evidence: the text has run past ``at``."""
+        if seen is not None and reason is StopReason.SUFFIX and self.line_start == 0:
+            met = meets_tail(self.text[:seen], self.site, certain=True)
+            at = min(at, met) if met is not None and not self.site.is_fresh else at
+        return self.choice.cut(self.seen, at, reason, self.floor_indent)
+
+    def at_end(self, reason: StopReason) -> Cut:
+        """The generation ended without strong evidence."""
+        return self.choice.at_end(self.seen, reason, self.floor_indent)

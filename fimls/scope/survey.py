@@ -1,0 +1,204 @@
+"""Reads the surroundings of a cursor: the ``Site`` that everything else goes by."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from fimls.scope.brackets import MOST_OPEN, is_loose, pop
+from fimls.scope.inject import narrow
+from fimls.scope.languages import Language, lookup
+from fimls.scope.owed import Closer, n_unopened, owe, values_between, wants_block
+from fimls.scope.scan import CLOSERS, Kind, Mark, Opaque, Scanner, matches
+from fimls.scope.site import (
+    LINES_AHEAD,
+    PARSED_BEFORE,
+    SAME_PART,
+    Ahead,
+    Bracket,
+    Site,
+    plain,
+    width,
+)
+
+# What is looked at around the cursor. Brackets that open earlier than that are not seen:
+# they are then closed by nobody, and nothing generated may close them.
+# 32 kB are some 800 lines, and are read in 5 to 10 ms.
+MOST_BEFORE = 32_000
+MOST_AFTER = 16_000
+_LONGEST_HEADER = 300
+
+_HEADER_ENDS = r"[^\n]*[:,(]\n"
+_AFTER_BRACE = re.compile(r"\n\}[;)]*\n+(?=[A-Za-z@#/<\[])")
+_AT_COLUMN_0 = re.compile(r"\n(?=[A-Za-z@#<])")
+_LINE_START = re.compile(r"\n(?!$)")
+
+
+def survey(before: str, after: str, name: str) -> Site:
+    """Read the surroundings of a cursor. Linear in the text, and at most 48,000 characters."""
+    if len(before) > MOST_BEFORE:
+        before = _from_a_part(before[len(before) - MOST_BEFORE :], lookup(name, before, after))
+    before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
+    language = lookup(name, before, after)
+    head = before[before.rfind("\n") + 1 :]
+    tail = after.partition("\n")[0]
+    stack, opaque, top, parsed_from = _open_at_end(before, language)
+    opaque_owed, closers, ahead = _look_ahead(after, language, opaque)
+    # The start of a longer file is not read, and with it perhaps the headers of blocks.
+    has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
+    values = values_between(stack, ahead, language)
+    return Site(
+        language=language,
+        before=before,
+        after=after,
+        head=head,
+        tail=tail,
+        opaque=opaque,
+        opaque_owed=opaque_owed,
+        stack=owe(stack, closers, values),
+        unopened=n_unopened(stack, closers),
+        wants_block=(has_body or bool(values)) and wants_block(stack, closers, values),
+        mark=mark,
+        ahead=ahead,
+        top=top,
+        parsed_from=parsed_from,
+    )
+
+
+def _from_a_part(text: str, language: Language) -> str:
+    """``text``, which begins anywhere, from a place on that is outside strings and comments.
+
+    Where a definition begins, or ends at column 0, surely; else where any line does at column
+    0, for only the text of long strings and comments stands there too.
+    """
+    is_told = language.indented and language.definition
+    sure = (
+        re.compile(rf"\n(?=[ \t]*(?:{language.definition}){_HEADER_ENDS})")
+        if is_told
+        else _AFTER_BRACE
+    )
+    half = len(text) // 2
+    part = sure.search(text, 0, half) or _AT_COLUMN_0.search(text, 0, half)
+    part = part or _LINE_START.search(text)
+    return text[part.end() :] if part else text
+
+
+_LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]{0,80}\||[\w, ()]{1,80}(->|in|=>))?[ \t]*\n")
+
+
+def _line_above(text: str, line: int) -> str:
+    """The header of a bracket that stands on a line of its own."""
+    return (
+        text[max(0, line - _LONGEST_HEADER) : line].rstrip().rpartition("\n")[2].strip()
+        if line
+        else ""
+    )
+
+
+def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int, int]:
+    """The brackets and the string that are open at the end, and where the last part begins.
+
+    Last, the first line outside strings of the ``PARSED_BEFORE`` characters at the end.
+    """
+    last = len(text) - PARSED_BEFORE
+    parsed_from = 0 if last <= 0 else -1
+    scanner = Scanner(language, text)
+    stack: list[_Opened] = []
+    top = line = 0
+    for mark in scanner.marks():
+        if mark.kind is Kind.OPEN:
+            stack.append(_Opened(mark.name, mark.start, mark.end, line))
+        elif mark.kind is Kind.CLOSE:
+            pop(stack, mark.name)
+        elif mark.kind is Kind.NEWLINE:
+            line = mark.end
+            if parsed_from < 0 and line >= last:
+                parsed_from = line
+            if not stack and not SAME_PART.match(text, line):
+                top = line
+    n_open = 0 if language.prose else MOST_OPEN
+    brackets = [_bracket(text, opened) for opened in stack[-MOST_OPEN:][:n_open]]
+    if parsed_from < 0:  # all of it is in one string
+        parsed_from = text.find("\n", last) + 1
+    return brackets, scanner.opaque, top, parsed_from
+
+
+class _Opened(NamedTuple):
+    """An open bracket on the way, where there may be very many."""
+
+    name: str
+    start: int
+    end: int
+    line: int  # where its line starts
+
+
+def _bracket(text: str, opened: _Opened) -> Bracket:
+    header = text[max(opened.line, opened.start - _LONGEST_HEADER) : opened.start].strip()
+    return Bracket(
+        opened.name,
+        opened.start,
+        width(text, opened.line),
+        header or _line_above(text, opened.line),
+        ends_line=_LINE_ENDS.match(text, opened.end) is not None,
+    )
+
+
+def _look_ahead(
+    text: str, language: Language, opaque: Opaque | None
+) -> tuple[bool, list[Closer], tuple[Ahead, ...]]:
+    """Whether the open string is closed, the closers nobody opened, the lines before them."""
+    opaque_owed = opaque is not None and _is_closed(text, opaque, language)
+    scanner = Scanner(language, text, opaque=opaque if opaque_owed else None)
+    depth: list[str] = []
+    closers: list[Closer] = []
+    ahead: list[Ahead] = []
+    line = 0
+    begins_line = True  # the line began outside brackets, before any closer that is owed
+    for mark in scanner.marks():
+        if mark.kind is Kind.OPEN:
+            depth.append(mark.name)
+        elif mark.kind is Kind.CLOSE and depth:
+            while depth and not matches(depth.pop(), mark.name):
+                pass
+        elif mark.kind is Kind.CLOSE and _counts(text, mark, closers, language):
+            before = text[line : mark.start]
+            is_first = line > 0 and not before.strip()
+            closers.append(Closer(mark.name, width(before), is_first, line == 0))
+        elif mark.kind is Kind.NEWLINE:
+            if begins_line:
+                _add_line(ahead, text, line, mark.start)
+            line = mark.end
+            begins_line = not depth and not closers and len(ahead) < LINES_AHEAD
+    if begins_line:
+        _add_line(ahead, text, line, len(text))
+    return opaque_owed, closers, tuple(ahead)
+
+
+def _counts(text: str, mark: Mark, closers: list[Closer], language: Language) -> bool:
+    """Whether a closer that nobody opened after the cursor closes something before it."""
+    if len(closers) >= MOST_OPEN or language.prose:
+        return False
+    return not is_loose(text, mark, language)
+
+
+def _add_line(ahead: list[Ahead], text: str, start: int, end: int) -> None:
+    bare = text[start:end].strip()
+    if bare and bare[0] not in CLOSERS and not bare.startswith("</"):
+        ahead.append(Ahead(bare, width(text, start), start))
+
+
+def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
+    """Whether the text after the cursor closes the string or comment the cursor is in."""
+    closer = opaque.closer
+    if closer == "\n":
+        return True
+    if opaque.one_line:
+        return text.partition("\n")[0].count(closer) % 2 == 1
+    for opener, end in (*language.block_comments, *language.long_strings):
+        if end == closer and opener != closer and opener in text:
+            # The next one begins before this one ends: this one is not closed.
+            return 0 <= text.find(closer) < text.find(opener)
+        if end == closer and opener != closer:
+            return closer in text
+    # The same delimiter opens and closes: an odd number of them closes ours.
+    return text.count(closer) % 2 == 1

@@ -1,0 +1,79 @@
+"""Asked at brackets and semicolons: what closes, and what is closed behind the cursor already."""
+
+from __future__ import annotations
+
+from fimls.fim import Cut, StopReason
+from fimls.scope.brackets import Closed
+from fimls.scope.progress import Progress
+from fimls.scope.scan import Mark
+
+
+def opened(progress: Progress, mark: Mark) -> Cut | None:
+    """A bracket opens: one more, or the block of a branch."""
+    at = progress.branches.at
+    if at is None or progress.brackets.depth or mark.name != "{":
+        progress.brackets.depth.append(mark)
+        return None
+    if progress.branches.open(progress.text[at : mark.end]):
+        return None
+    return progress.stop(at, StopReason.SUFFIX, seen=at + 1)
+
+
+def branch(progress: Progress, *, final: bool) -> Cut | None:
+    """A brace that is owed has come: an ``else`` may follow and open it again."""
+    at = progress.branches.at
+    if at is None or (progress.brackets.depth and not final):
+        return None
+    if not final and progress.branches.goes_on(progress.seen):
+        return None
+    return progress.stop(at, StopReason.SUFFIX, seen=at + 1)
+
+
+def closed(progress: Progress, mark: Mark) -> Cut | None:
+    """A bracket closes: the text's own, one that is left to it, or one that is owed to it."""
+    inner = progress.brackets.inner
+    what, opener = progress.brackets.close(progress.text, mark)
+    if opener is not None:
+        return _own_closed(progress, opener, mark)
+    if what is Closed.OURS and mark.name == "}" and progress.brackets.is_closed:
+        progress.statement_end = mark.end
+    if what in {Closed.OURS, Closed.LOOSE}:
+        return None
+    if what is Closed.OWED:
+        if inner and progress.branches.may_begin(progress.text, mark, inner):
+            progress.branches.at = mark.start
+            return None
+        cut = _last_line_ahead(progress, mark)
+        return cut or progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
+    return progress.stop(mark.start, StopReason.SCOPE, seen=mark.end)
+
+
+def _last_line_ahead(progress: Progress, closer: Mark) -> Cut | None:
+    """The closer that is owed ends a line after the cursor: perhaps that line was repeated."""
+    line = progress.text[progress.line_start : closer.end]
+    bare = line.strip()
+    for ahead in progress.site.ahead:
+        if ahead.text.startswith(bare) and len(bare) > 1:
+            return progress.add_line(line + ahead.text[len(bare) :], closer.end)
+    return None
+
+
+def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
+    spans_lines = opener.start < progress.line_start
+    progress.member_done |= closer.name == "}" and not progress.brackets.depth and spans_lines
+    if opener is not progress.brackets.body:
+        return None
+    # The text wrote a body of its own for its header, and one follows already.
+    progress.brackets.body = None
+    header, whole = progress.text[: opener.end], progress.text[: closer.end]
+    if progress.choice.judge.is_no_worse_than(header, whole):
+        return progress.stop(opener.end, StopReason.SUFFIX)
+    return None
+
+
+def semicolon(progress: Progress, mark: Mark) -> Cut | None:
+    """Where the rest of a statement was asked for, it is complete."""
+    is_outer = not progress.brackets.depth and not progress.site.tail.strip()
+    if progress.site.language.semicolons and is_outer and progress.in_statement():
+        return progress.stop(mark.end, StopReason.SCOPE)
+    return None

@@ -1,0 +1,127 @@
+"""Asked at line ends: the statement that is complete, the line that is said again, the loop."""
+
+from __future__ import annotations
+
+import re
+
+from fimls.fim import Cut, StopReason
+from fimls.scope import layout, members
+from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
+from fimls.scope.progress import Progress
+from fimls.scope.scan import Mark, matches
+from fimls.scope.site import width
+from fimls.scope.suffix import meets_tail
+
+# What may stand between the end of a block and the end of its line.
+_CLOSES_MORE = re.compile(r"[;,)\s]*")
+
+
+def ended(progress: Progress, newline: Mark) -> Cut | None:
+    """A line is whole, and the next one begins."""
+    cut = _whole(progress, newline.start)
+    statement_end = progress.statement_end
+    if statement_end is not None and _CLOSES_MORE.fullmatch(
+        progress.text, statement_end, newline.start
+    ):
+        progress.statement_end = newline.start
+    progress.begin_line(newline.end)
+    return cut
+
+
+def _whole(progress: Progress, end: int) -> Cut | None:
+    start = progress.line_start
+    line = progress.text[start:end]
+    cut = None if start else _first_line(progress, end)
+    cut = cut or _before_rest(progress, end)
+    if cut is not None:
+        return cut
+    if not line.strip():
+        progress.was_blank = True
+        if start == 0:
+            progress.begins_anew = True
+            _begin_block(progress)
+        return None
+    seen_from = max(0, end - LOOKS_BACK)
+    loop = find_loop(progress.text[seen_from:end])
+    if loop is not None:
+        return progress.stop(seen_from + loop, StopReason.LOOP)
+    if not progress.brackets.depth and counts_without_end(progress.text[seen_from:end]):
+        return progress.stop(end, StopReason.LOOP)
+    cut = progress.add_line(line, end)
+    if cut is not None:
+        return cut
+    return (
+        _block_opened(progress)
+        if progress.brackets.depth
+        else _end_of_statement(progress, line, end)
+    )
+
+
+def _first_line(progress: Progress, end: int) -> Cut | None:
+    if progress.site.opaque is not None and progress.site.opaque.one_line:
+        return progress.stop(end, StopReason.SCOPE)
+    return None
+
+
+def _before_rest(progress: Progress, end: int) -> Cut | None:
+    """The rest of the cursor's line is still to come: the text has to fit before it."""
+    start = progress.line_start
+    is_of_first = not start or progress.awaits_rest
+    is_closing = bool(progress.line_depth) and not progress.brackets.depth
+    if not progress.site.has_rest or not (is_of_first or is_closing):
+        return None
+    met = meets_tail(progress.text[:end], progress.site, since=start)
+    if met is not None:
+        return progress.stop(met, StopReason.SUFFIX, seen=end)
+    inner = progress.brackets.inner
+    closes = inner is not None and matches(inner.name, progress.site.tail.strip()[0])
+    language = progress.site.language
+    progress.awaits_rest = not (language.indented or progress.brackets.depth) and (
+        layout.is_unfinished(progress.text[start:end], language)
+    )
+    if progress.brackets.depth or closes or progress.awaits_rest:
+        return None
+    if not language.indented and not progress.site.tail.strip().strip(";,"):
+        # A chain or a clause may still go on on the next line.
+        progress.statement_end, progress.awaits_rest = end, True
+        return None
+    return progress.stop(end, StopReason.SCOPE)
+
+
+def _block_opened(progress: Progress) -> Cut | None:
+    """The line ends inside a bracket: the block of a second member is one too many."""
+    outermost = progress.brackets.depth[0]
+    is_only = len(progress.brackets.depth) == 1 and outermost.name == "{"
+    if progress.site.wants_block and is_only and progress.brackets.body is None:
+        progress.brackets.body = outermost
+        return None
+    innermost = progress.brackets.depth[-1]
+    if progress.line_depth or innermost.name != "{" or not progress.holds_members():
+        return None
+    start = members.start_of_second(progress.choice.lines, progress.site.language)
+    return None if start is None else progress.stop(start, StopReason.SCOPE)
+
+
+def _begin_block(progress: Progress) -> None:
+    """The line before the cursor turns out to be whole; it may be the header of a block."""
+    site = progress.site
+    if site.language.indented and layout.opens_block(site.head, site.language):
+        progress.block = width(site.head)
+
+
+def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
+    """A line ended outside brackets, and perhaps the cursor's statement with it."""
+    site = progress.site
+    is_told = progress.statement_end is not None or progress.block is not None
+    if is_told or not progress.in_statement():
+        return None
+    whole = site.head + line if progress.line_start == 0 else line
+    if site.language.indented and layout.opens_block(whole, site.language):
+        progress.block = width(site.head)
+        return None
+    if layout.is_unfinished(whole, site.language):
+        return None
+    if site.language.indented and not site.language.ends:
+        return progress.stop_unless_hanging(end)
+    progress.statement_end = end
+    return None

@@ -1,0 +1,115 @@
+"""Asked at the first word of a line: whether the line still belongs to the scope."""
+
+from __future__ import annotations
+
+from fimls.fim import Cut, StopReason
+from fimls.scope import layout, members
+from fimls.scope.fence import FENCE
+from fimls.scope.layout import first_word, floor_of
+from fimls.scope.progress import Progress
+from fimls.scope.site import width
+
+
+def stands(progress: Progress, *, final: bool) -> bool:
+    """Whether enough of the line is there to tell how it begins."""
+    while progress.head_start < progress.end and progress.text[progress.head_start] in " \t":
+        progress.head_start += 1
+    rest = progress.text[progress.head_start : progress.end]
+    if final or rest[:1] == "\n":
+        return True
+    if not rest:
+        return False
+    mark = progress.site.mark or FENCE
+    if rest != mark and mark.startswith(rest):
+        return False
+    word = first_word(rest)
+    if not word:
+        return len(rest) > 1
+    return len(rest) > len(word) or _is_plainly_outside(progress, word)
+
+
+def _is_plainly_outside(progress: Progress, start_of_word: str) -> bool:
+    """Whether one letter is enough: the line is left of the floor, whatever its word."""
+    floor, language = progress.floor, progress.site.language
+    if floor is None or not language.indented or progress.brackets.depth or not progress.line_start:
+        return False
+    if progress.statement_end is not None or progress.block is not None:
+        return False
+    return width(progress.text, progress.line_start) < floor.indent and not any(
+        word.startswith(start_of_word) for word in (*language.goes_on, *language.ends)
+    )
+
+
+def begun(progress: Progress) -> Cut | None:
+    """The first word of a line stands: tell whether the line still belongs to the scope."""
+    site, start = progress.site, progress.line_start
+    head = progress.text[progress.head_start : progress.end]
+    if head.startswith(site.mark or FENCE):
+        return progress.stop(start, StopReason.SCOPE)
+    if progress.brackets.depth or not head or head[0] == "\n":
+        return None
+    cut = _statement_over(progress, head)
+    if cut is not None or not (site.is_fresh or start):
+        return cut
+    indent = width(progress.text, start) + (0 if start else site.indent)
+    if progress.block is not None and start and indent <= progress.block:
+        goes_on = first_word(head) in site.language.goes_on or layout.is_item_of_key(
+            indent, head, site
+        )
+        return None if goes_on else progress.stop(start, StopReason.SCOPE)
+    lines = progress.choice.lines
+    if start and (
+        layout.is_owed_end(indent, head, site, lines)
+        or layout.is_owed_branch(indent, head, site, lines)
+        or layout.is_owed_clause(indent, head, site)
+    ):
+        return progress.stop(start, StopReason.SUFFIX)
+    return _layout(progress, indent, head)
+
+
+def _statement_over(progress: Progress, head: str) -> Cut | None:
+    """The cursor's statement had ended with the line before, unless this one goes on."""
+    if progress.statement_end is None:
+        return None
+    end, progress.statement_end = progress.statement_end, None
+    if layout.begins_as_continuation(head, progress.site.language):
+        return None
+    return progress.stop_unless_hanging(end)
+
+
+def _layout(progress: Progress, indent: int, head: str) -> Cut | None:
+    site, language = progress.site, progress.site.language
+    if progress.floor is None:
+        progress.floor = floor_of(site, indent if site.is_fresh else None)
+    if language.indented and indent < progress.floor.indent:
+        if layout.closes_header(indent, head, site, progress.floor):
+            progress.statement_end = progress.head_start + len(first_word(head) or head[:1])
+            return None
+        belongs = (
+            layout.goes_on_above(indent, head, site, progress.floor)
+            or layout.is_item_of_key(indent, head, site)
+            or progress.brackets.may_close(head[0])
+        )
+        if belongs:
+            return None
+        return progress.stop(progress.line_start, StopReason.SCOPE)
+    lines = progress.choice.lines
+    block = progress.brackets.inner
+    looks_left = bool(progress.line_start and lines) and not language.indented
+    if looks_left and block and layout.is_left_of_block(indent, head, block, lines, site):
+        return progress.stop(progress.line_start, StopReason.SCOPE)
+    return _member(progress, indent, head)
+
+
+def _member(progress: Progress, indent: int, head: str) -> Cut | None:
+    """At the top level or between methods: one definition, or one paragraph."""
+    if not progress.holds_members():
+        return None
+    language, lines = progress.site.language, progress.choice.lines
+    if lines and members.begins_another(
+        lines, indent, head, language, done=progress.member_done, blank=progress.was_blank
+    ):
+        return progress.stop(progress.line_start, StopReason.SCOPE)
+    if members.is_definition(head, language) and head[:1] != "@":
+        progress.member_done = True
+    return None
