@@ -5,7 +5,7 @@ import { build } from "esbuild";
 // The server that belongs to this extension, for pip to install when somebody asks for it.
 const source = process.env.FIMLS_SOURCE ?? "../..";
 await rm("server", { recursive: true, force: true });
-for (const name of ["fimls", "pyproject.toml", "README.md", "LICENSE"]) {
+for (const name of ["fimls", "templates", "pyproject.toml", "README.md", "LICENSE"]) {
   const filter = (path) => !/__pycache__|\.pyc$/.test(path);
   await cp(`${source}/${name}`, `server/${name}`, { recursive: true, filter });
 }

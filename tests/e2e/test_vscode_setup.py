@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from editors import serving, vscode
+from editors import install, serving, vscode
 from editors.vscode import VSCode
 
 pytestmark = pytest.mark.editor
@@ -109,6 +110,26 @@ def bare(tmp_path_factory: pytest.TempPathFactory, hub: str) -> Iterator[VSCode]
 
 def wheels_of(code: VSCode) -> Path:
     return code.folder.parent / "wheels"
+
+
+def test_pip_can_build_the_server_that_comes_with_it(tmp_path: Path) -> None:
+    """The package holds all that pip needs, and the wheel all that the server reads."""
+    try:
+        package = vscode.build_extension()
+    except install.Missing as missing:
+        pytest.skip(f"the extension cannot be built: {missing}")
+    with zipfile.ZipFile(package) as extension:
+        extension.extractall(tmp_path)
+    server = tmp_path / "extension/server"
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path]
+    subprocess.run([*pip, server], check=True, timeout=300)
+    [built] = tmp_path.glob("fimls-*.whl")
+    with zipfile.ZipFile(built) as wheel:
+        names = wheel.namelist()
+    templates = {f"fimls/templates/{file.name}" for file in server.glob("templates/*.toml")}
+    assert len(templates) > 30
+    assert {*names} >= templates | {"fimls/py.typed", "fimls/cli.py"}
+    assert any(name.endswith("/entry_points.txt") for name in names)
 
 
 REASON = "The fimls server is not installed; click to install it"

@@ -9,7 +9,7 @@ import {
   State as ClientState,
 } from "vscode-languageclient/node";
 import { findServer, NotInstalled, type Server } from "./find";
-import { chooseModel, createEnvironment } from "./install";
+import { chooseModel, plannedEnvironment } from "./install";
 import { type Explained, explanation } from "./explain";
 import { Notifications } from "./progress";
 import { reviewCommands } from "./review";
@@ -23,12 +23,20 @@ const AUTOMATIC = vscode.InlineCompletionTriggerKind.Automatic;
 const CRASH_WINDOW_MS = 180_000;
 const CRASHES = 4;
 const STARTING: Status = { state: "loading", message: "the server is starting" };
+const INSTALLING: Status = { state: "loading", message: "the server is being installed" };
 const RESTARTING: Status = { state: "loading", message: "the server ended and is started again" };
 const FAILED: Status = {
   state: "error",
   message: "the server did not start",
   nextStep: "the log says why; restart it from here",
 };
+
+/** A completion of which the beginning was answered is whole. */
+interface Grown {
+  readonly uri: string;
+  readonly version: number;
+  readonly changed: boolean;
+}
 
 /** Writes to the log what the client would interrupt for; this extension tells what matters. */
 class QuietClient extends LanguageClient {
@@ -48,6 +56,7 @@ class Extension implements vscode.Disposable {
   #client: LanguageClient | undefined;
   #server: Server | undefined;
   #hasRun = false; // the server, since it was last started by us
+  #shown: { document: vscode.TextDocument; position: vscode.Position } | undefined;
   #asksAgain = false; // by the command for asking by hand, since there is no other
   #runs = 0; // of servers, as far as they have come to know the open documents
   #busy: Promise<void> = Promise.resolve();
@@ -63,6 +72,7 @@ class Extension implements vscode.Disposable {
       "fimls.explainLast": () => this.#explain(),
       "fimls.createEnvironment": () => this.#create(),
       "fimls.menu": () => this.#menu(),
+      "fimls.dismiss": () => this.#dismiss(),
       ...reviewCommands((command, argument) => this.#execute(command, argument)),
     };
     for (const [name, action] of Object.entries(commands)) {
@@ -136,6 +146,11 @@ class Extension implements vscode.Disposable {
         this.#askAgain();
       }
     });
+    client.onNotification("fimls/grown", (grown: Grown) => {
+      if (grown.changed && this.#isShown(grown)) {
+        this.#ask();
+      }
+    });
     // Now, and after each time that the server ended.
     client.onDidChangeState(({ newState }) => {
       if (newState === ClientState.Running) {
@@ -176,17 +191,42 @@ class Extension implements vscode.Disposable {
   #askAgain(): void {
     const editor = vscode.window.activeTextEditor;
     if (this.#isReady() && editor && this.#changes.isWaiting(editor)) {
-      this.#asksAgain = true;
-      void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+      this.#ask();
     }
+  }
+
+  /** Asks for what the editor asks for by itself only when something is typed. */
+  #ask(): void {
+    this.#asksAgain = true;
+    void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+  }
+
+  /** Hides what is suggested, as Escape always does, and lets it not come back grown. */
+  #dismiss(): Thenable<unknown> {
+    this.#shown = undefined;
+    return vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
+  }
+
+  /** Whether the beginning of a completion that is whole now was shown where the cursor still is. */
+  #isShown({ uri, version }: Grown): boolean {
+    const editor = vscode.window.activeTextEditor;
+    const shown = this.#shown;
+    return (
+      editor !== undefined &&
+      shown !== undefined &&
+      shown.document === editor.document &&
+      editor.document.version === version &&
+      this.#client?.code2ProtocolConverter.asUri(editor.document.uri) === uri &&
+      shown.position.isEqual(editor.selection.active)
+    );
   }
 
   #options(): LanguageClientOptions {
     const keys = serverKeys(this.#context);
     return {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { notebook: "*" }],
-      // `client` is ours: it asks for fimls/status notifications.
-      initializationOptions: { ...explicitSettings(keys), client: { status: true } },
+      // `client` is ours: it asks for fimls/status and fimls/grown notifications.
+      initializationOptions: { ...explicitSettings(keys), client: { status: true, grows: true } },
       outputChannel: this.#log,
       traceOutputChannel: this.#log,
       errorHandler: this.#errorHandler(),
@@ -212,6 +252,7 @@ class Extension implements vscode.Disposable {
             this.#changes.answered(document, version);
           }
           const items = Array.isArray(found) ? found : (found?.items ?? []);
+          this.#shown = items.length ? { document, position } : undefined;
           this.#changes.offered(items.map((item) => text(item.insertText)).join("\n"));
           return found;
         },
@@ -277,8 +318,18 @@ class Extension implements vscode.Disposable {
   }
 
   async #create(): Promise<void> {
-    if (await createEnvironment(this.#context, this.#log)) {
-      await this.restart();
+    if (this.#bar.status === INSTALLING) {
+      return; // a notification shows how far it is
+    }
+    const install = await plannedEnvironment(this.#context, this.#log);
+    if (install) {
+      const before = this.#bar.status;
+      this.#bar.show(INSTALLING);
+      if (await install()) {
+        await this.restart();
+      } else {
+        this.#bar.show(before);
+      }
     }
   }
 

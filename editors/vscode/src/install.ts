@@ -5,6 +5,9 @@ import * as path from "node:path";
 import * as vscode from "vscode";
 import { findPython, inEnvironment, ownEnvironment, type Server } from "./find";
 
+// No questions, and no bars drawn with characters: each line is shown in a notification.
+const QUIET = ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"];
+
 /** Runs to the end under a notification that can be cancelled; every line goes to the log. */
 async function runWithProgress(
   title: string,
@@ -13,15 +16,12 @@ async function runWithProgress(
 ): Promise<boolean> {
   const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
   return vscode.window.withProgress(options, async (progress, token) => {
-    let last = "";
-    let complaint = "";
+    const reason = new Reason();
     for (const [command, args] of steps) {
       const said = (line: string): void => {
-        last = line;
-        // pip goes on to speak of other things after what went wrong.
-        complaint ||= line.startsWith("ERROR") ? line : "";
+        reason.hear(line.trim());
         log.info(line);
-        progress.report({ message: line.slice(0, 100) });
+        progress.report({ message: line.trim().slice(0, 100) });
       };
       log.info(`> ${command} ${args.join(" ")}`);
       const status = await finished(spawn(command, args), said, token);
@@ -29,12 +29,32 @@ async function runWithProgress(
         return false;
       }
       if (status !== 0) {
-        void complain(`${title} failed: ${complaint || last || `exit status ${status}`}`, log);
+        void complain(`${title} failed: ${reason.text || `exit status ${status}`}`, log);
         return false;
       }
     }
     return true;
   });
+}
+
+/** Why pip failed, out of all that it says: it goes on to speak of other things afterwards. */
+class Reason {
+  #last = "";
+  #found = "";
+
+  hear(line: string): void {
+    // What pip itself complains of, or the last words of a build that it ran.
+    if (/^ERROR: /.test(line)) {
+      this.#found ||= line;
+    } else if (line === "[end of output]") {
+      this.#found ||= this.#last;
+    }
+    this.#last = /^(note|hint): /.test(line) ? this.#last : line;
+  }
+
+  get text(): string {
+    return this.#found || this.#last;
+  }
 }
 
 async function complain(message: string, log: vscode.LogOutputChannel): Promise<void> {
@@ -70,18 +90,18 @@ function finished(
   });
 }
 
-/** Asks, and then makes the extension's own environment. Returns whether it is there now. */
-export async function createEnvironment(
+/** Asks. Returns what makes the extension's own environment, or undefined without consent. */
+export async function plannedEnvironment(
   context: vscode.ExtensionContext,
   log: vscode.LogOutputChannel,
-): Promise<boolean> {
+): Promise<(() => Promise<boolean>) | undefined> {
   const python = await findPython();
   if (python === undefined) {
     const text =
       "fimls needs Python 3.10 or newer with its venv module. Install it " +
       "(on Debian: apt install python3-venv), or name one in the setting fimls.client.python.";
     void vscode.window.showErrorMessage(text);
-    return false;
+    return undefined;
   }
   const where = ownEnvironment(context);
   const named = vscode.workspace.getConfiguration("fimls.client").get<string>("package", "");
@@ -89,8 +109,8 @@ export async function createEnvironment(
   const detail =
     `${python} will make a virtual environment in ${where} and install ` +
     `${named || "the server that came with this extension"} into it, with what it needs from ` +
-    "your Python package index: about 100 MB, and some minutes where llama.cpp has to be compiled. " +
-    "Nothing else is changed. The model is fetched separately, when you ask for it.";
+    "your Python package index: about 100 MB to fetch, 300 MB on disk, and some minutes where " +
+    "llama.cpp has to be compiled. Nothing else is changed. The model is fetched separately, when you ask for it.";
   const install = "Install";
   const choice = await vscode.window.showInformationMessage(
     "Install the fimls server?",
@@ -98,18 +118,20 @@ export async function createEnvironment(
     install,
   );
   if (choice !== install) {
-    return false;
+    return undefined;
   }
-  await mkdir(context.globalStorageUri.fsPath, { recursive: true });
   const environmentPython = inEnvironment(where, "python");
-  return runWithProgress(
-    "Installing fimls",
-    [
-      [python, ["-m", "venv", where]],
-      [environmentPython, ["-m", "pip", "install", "--no-input", "--upgrade", from]],
-    ],
-    log,
-  );
+  return async () => {
+    await mkdir(context.globalStorageUri.fsPath, { recursive: true });
+    return runWithProgress(
+      "Installing fimls",
+      [
+        [python, ["-m", "venv", where]],
+        [environmentPython, ["-m", "pip", "install", ...QUIET, "--upgrade", from]],
+      ],
+      log,
+    );
+  };
 }
 
 interface Model {

@@ -42,7 +42,8 @@ SETTINGS: Mapping[str, Any] = {
 
 def build_extension() -> Path:
     """The VSIX of the sources as they are, built once for each state of them."""
-    files = [*SOURCE.glob("src/*.ts"), SOURCE / "package.json", SOURCE / "esbuild.mjs"]
+    names = ("package.json", "esbuild.mjs", "../../pyproject.toml")
+    files = [*SOURCE.glob("src/*.ts"), *(SOURCE / name for name in names)]
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()[:16]
     vsix = install.CACHE / f"fimls-{state}.vsix"
     if not vsix.exists():
