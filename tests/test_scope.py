@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from fimls import scope
 from fimls.fim import StopReason
+from fimls.scope import survey
 from tests.scope_cases import Case, all_cases, complete
 
 CASES = all_cases()
@@ -163,6 +165,51 @@ def test_a_loop_is_cut_after_its_first_round() -> None:
     assert text == line.rstrip("\n")
     assert cut.reason is StopReason.LOOP
     assert n_fed < len(line) * 8
+
+
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "jsx"])
+def test_what_is_remembered_of_a_document_changes_nothing(
+    language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read in blocks, key by key, or at once: the same site, whatever is open above."""
+    text = "\n".join(
+        part for case in CASES if case.language == language for part in (case.before, case.after)
+    )
+    chance = random.Random(language)
+    for at in chance.sample(range(len(text)), 12):
+        monkeypatch.setattr(survey, "BLOCK", 10**9)
+        survey.forget()
+        at_once = survey.survey(text[:at], text[at:], language)
+        monkeypatch.setattr(survey, "BLOCK", chance.choice([50, 300, 2_000]))
+        survey.forget()
+        for n_missing in (300, 30, 1):  # the document as it was some keys before
+            survey.survey(text[: max(0, at - n_missing)], text[at:], language)
+        assert survey.survey(text[:at], text[at:], language) == at_once
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        (
+            "tsx",
+            'return (\n  <Input\n    type="a>"\n    onChange={(e) => set(e)}\n  >\n    {text}\n',
+        ),
+        ("python", 'x = [\n"""\n(\n\\"""\n{\n"""\n, (\n# [\n'),
+        ("bash", "cat <<EOF\n(\nEOF \n(\nEOF\nif (\n"),
+        ("javascript", "a = `\n${b}\n` + /[(]\\/(/.test(c, (\n  'd\\\n(', [\n"),
+    ],
+)
+def test_a_block_may_end_in_the_middle_of_anything(
+    language: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In tags and strings over lines, texts up to a word: what is open is found all the same."""
+    for at in range(len(text)):
+        sites = []
+        for block in (10**9, 5):
+            monkeypatch.setattr(survey, "BLOCK", block)
+            survey.forget()
+            sites.append(survey.survey(text[:at], "", language))
+        assert sites[0] == sites[1]
 
 
 def test_cost_on_a_large_file() -> None:

@@ -41,7 +41,9 @@ def values_between(
     )
 
 
-def owe(stack: list[Bracket], closers: list[Closer], values: frozenset[int]) -> tuple[Bracket, ...]:
+def owe(
+    stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int]
+) -> tuple[Bracket, ...]:
     """Match the closers after the cursor with the open brackets, innermost first."""
     marked = list(stack)
     index = len(marked) - 1
@@ -54,7 +56,7 @@ def owe(stack: list[Bracket], closers: list[Closer], values: frozenset[int]) -> 
     return tuple(marked)
 
 
-def n_unopened(stack: list[Bracket], closers: list[Closer]) -> int:
+def n_unopened(stack: list[Bracket], closers: tuple[Closer, ...]) -> int:
     """Closers on the cursor's line that the text still to come has to open."""
     kinds = [bracket.name for bracket in stack]
     n = 0
@@ -71,7 +73,7 @@ def n_unopened(stack: list[Bracket], closers: list[Closer]) -> int:
     return n
 
 
-def wants_block(stack: list[Bracket], closers: list[Closer], values: frozenset[int]) -> bool:
+def wants_block(stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int]) -> bool:
     """Whether more braces close after the cursor than are open: one more has to open."""
     braces = sum(closer.name == "}" for closer in closers)
     return braces > sum(b.name == "{" and b.start not in values for b in stack)

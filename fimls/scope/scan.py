@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from fimls.scope.languages import Language
 
@@ -52,8 +53,7 @@ class Kind(Enum):
     LITERAL = "literal"  # a token of no interest: it only had to be passed over whole
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """Something at ``start``; ``name`` is the bracket, ``<tag``, or the delimiter."""
 
     kind: Kind

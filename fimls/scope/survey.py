@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from functools import lru_cache
 from typing import NamedTuple
 
 from fimls.scope.brackets import MOST_OPEN, is_loose, pop
@@ -26,6 +28,12 @@ from fimls.scope.site import (
 # 32 kB are some 800 lines, and are read in 5 to 10 ms.
 MOST_BEFORE = 32_000
 MOST_AFTER = 16_000
+# Text before the cursor is read in blocks of so many characters, and what has been read is
+# remembered: at the next key, only the cursor's line is new; on the next line, a block.
+BLOCK = 4_000
+# In a longer text, the start of what is looked at moves in steps: it has to be the same at
+# the next key.
+_START_STEP = 4_000
 _LONGEST_HEADER = 300
 
 _HEADER_ENDS = r"[^\n]*[:,(]\n"
@@ -37,7 +45,8 @@ _LINE_START = re.compile(r"\n(?!$)")
 def survey(before: str, after: str, name: str) -> Site:
     """Read the surroundings of a cursor. Linear in the text, and at most 48,000 characters."""
     if len(before) > MOST_BEFORE:
-        before = _from_a_part(before[len(before) - MOST_BEFORE :], lookup(name, before, after))
+        start = -(-(len(before) - MOST_BEFORE) // _START_STEP) * _START_STEP
+        before = _from_a_part(before[start:], lookup(name, before, after))
     before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
     language = lookup(name, before, after)
     head = before[before.rfind("\n") + 1 :]
@@ -63,6 +72,12 @@ def survey(before: str, after: str, name: str) -> Site:
         top=top,
         parsed_from=parsed_from,
     )
+
+
+def forget() -> None:
+    """Forget what has been read of documents."""
+    _read.cache_clear()
+    _look_ahead.cache_clear()
 
 
 def _from_a_part(text: str, language: Language) -> str:
@@ -95,34 +110,6 @@ def _line_above(text: str, line: int) -> str:
     )
 
 
-def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int, int]:
-    """The brackets and the string that are open at the end, and where the last part begins.
-
-    Last, the first line outside strings of the ``PARSED_BEFORE`` characters at the end.
-    """
-    last = len(text) - PARSED_BEFORE
-    parsed_from = 0 if last <= 0 else -1
-    scanner = Scanner(language, text)
-    stack: list[_Opened] = []
-    top = line = 0
-    for mark in scanner.marks():
-        if mark.kind is Kind.OPEN:
-            stack.append(_Opened(mark.name, mark.start, mark.end, line))
-        elif mark.kind is Kind.CLOSE:
-            pop(stack, mark.name)
-        elif mark.kind is Kind.NEWLINE:
-            line = mark.end
-            if parsed_from < 0 and line >= last:
-                parsed_from = line
-            if not stack and not SAME_PART.match(text, line):
-                top = line
-    n_open = 0 if language.prose else MOST_OPEN
-    brackets = [_bracket(text, opened) for opened in stack[-MOST_OPEN:][:n_open]]
-    if parsed_from < 0:  # all of it is in one string
-        parsed_from = text.find("\n", last) + 1
-    return brackets, scanner.opaque, top, parsed_from
-
-
 class _Opened(NamedTuple):
     """An open bracket on the way, where there may be very many."""
 
@@ -130,6 +117,62 @@ class _Opened(NamedTuple):
     start: int
     end: int
     line: int  # where its line starts
+
+
+class _Reading(NamedTuple):
+    """How far the text before a cursor has been read, and what is open there."""
+
+    position: int
+    opaque: Opaque | None
+    stack: tuple[_Opened, ...]
+    lines: tuple[int, ...]  # the starts of those that begin outside strings
+    top: int  # where the last top-level part begins
+
+
+_NOTHING = _Reading(0, None, (), (0,), 0)
+
+
+def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque | None, int, int]:
+    """The brackets and the string that are open at the end, and where the last part begins.
+
+    Last, the first line outside strings of the ``PARSED_BEFORE`` characters at the end.
+    """
+    above = text.rfind("\n")  # what is typed on a line changes nothing above it
+    so_far = _read(text[:above], language) if above > 0 else _NOTHING
+    reading = _read_on(text, language, so_far, final=True)
+    n_open = 0 if language.prose else MOST_OPEN
+    brackets = [_bracket(text, opened) for opened in reading.stack[-MOST_OPEN:][:n_open]]
+    last = len(text) - PARSED_BEFORE
+    parsed_from = 0
+    if last > 0:
+        index = bisect_left(reading.lines, last)
+        is_code = index < len(reading.lines)  # else all of it is in one string
+        parsed_from = reading.lines[index] if is_code else text.find("\n", last) + 1
+    return brackets, reading.opaque, reading.top, parsed_from
+
+
+@lru_cache(maxsize=64)
+def _read(text: str, language: Language) -> _Reading:
+    """Read whole lines without the last line end; the blocks before the last are remembered."""
+    block = text.rfind("\n", 0, (len(text) - 1) // BLOCK * BLOCK)
+    so_far = _read(text[:block], language) if block > 0 else _NOTHING
+    return _read_on(text, language, so_far, final=False)
+
+
+def _read_on(text: str, language: Language, so_far: _Reading, *, final: bool) -> _Reading:
+    """Read ``text``, which ``so_far`` has seen the beginning of, up to its end."""
+    scanner = Scanner(language, text, so_far.opaque, so_far.position)
+    stack, lines, top = list(so_far.stack), list(so_far.lines), so_far.top
+    while (mark := scanner.next_mark(final=final)) is not None:
+        if mark.kind is Kind.OPEN:
+            stack.append(_Opened(mark.name, mark.start, mark.end, lines[-1]))
+        elif mark.kind is Kind.CLOSE:
+            pop(stack, mark.name)
+        elif mark.kind is Kind.NEWLINE:
+            lines.append(mark.end)
+            if not stack and not SAME_PART.match(text, mark.end):
+                top = mark.end
+    return _Reading(scanner.position, scanner.opaque, tuple(stack), tuple(lines), top)
 
 
 def _bracket(text: str, opened: _Opened) -> Bracket:
@@ -143,9 +186,10 @@ def _bracket(text: str, opened: _Opened) -> Bracket:
     )
 
 
+@lru_cache(maxsize=16)
 def _look_ahead(
     text: str, language: Language, opaque: Opaque | None
-) -> tuple[bool, list[Closer], tuple[Ahead, ...]]:
+) -> tuple[bool, tuple[Closer, ...], tuple[Ahead, ...]]:
     """Whether the open string is closed, the closers nobody opened, the lines before them."""
     opaque_owed = opaque is not None and _is_closed(text, opaque, language)
     scanner = Scanner(language, text, opaque=opaque if opaque_owed else None)
@@ -171,7 +215,7 @@ def _look_ahead(
             begins_line = not depth and not closers and len(ahead) < LINES_AHEAD
     if begins_line:
         _add_line(ahead, text, line, len(text))
-    return opaque_owed, closers, tuple(ahead)
+    return opaque_owed, tuple(closers), tuple(ahead)
 
 
 def _counts(text: str, mark: Mark, closers: list[Closer], language: Language) -> bool:

@@ -41,13 +41,7 @@ def _whole(progress: Progress, end: int) -> Cut | None:
             progress.begins_anew = True
             _begin_block(progress)
         return None
-    seen_from = max(0, end - LOOKS_BACK)
-    loop = find_loop(progress.text[seen_from:end])
-    if loop is not None:
-        return progress.stop(seen_from + loop, StopReason.LOOP)
-    if not progress.brackets.depth and counts_without_end(progress.text[seen_from:end]):
-        return progress.stop(end, StopReason.LOOP)
-    cut = progress.add_line(line, end)
+    cut = _loop(progress, end) or progress.add_line(line, end)
     if cut is not None:
         return cut
     return (
@@ -55,6 +49,22 @@ def _whole(progress: Progress, end: int) -> Cut | None:
         if progress.brackets.depth
         else _end_of_statement(progress, line, end)
     )
+
+
+def _loop(progress: Progress, end: int) -> Cut | None:
+    """The text goes round and round, or counts."""
+    start = max(0, end - LOOKS_BACK)
+    lines = progress.text[start:end]
+    at = find_loop(lines)
+    if at is not None:
+        return progress.stop(start + at, StopReason.LOOP)
+    inner = progress.brackets.inner
+    # Rows of numbers are data between brackets, after commas, and in languages of data.
+    in_brackets = progress.brackets.depth or (inner is not None and inner.name != "{")
+    is_data = in_brackets or lines.endswith(",") or not progress.site.language.goes_on
+    if not is_data and counts_without_end(lines):
+        return progress.stop(end, StopReason.LOOP)
+    return None
 
 
 def _first_line(progress: Progress, end: int) -> Cut | None:
