@@ -139,6 +139,8 @@ class Choice:
         run = self.repetition.to_the_end(floor)
         if run is not None:
             earlier += [self._aligned(run), run.start]
+        if reason is not StopReason.SUFFIX and self._is_header_wanted:
+            earlier = self._unconfirmed[:1] + earlier
         cuts = [(start, StopReason.SUFFIX) for start in earlier]
         if reason is StopReason.SUFFIX:
             cuts.append((at, reason))
@@ -148,6 +150,12 @@ class Choice:
         cuts.append((at, reason))
         cuts += [(start, StopReason.SUFFIX) for start in self._hanging[:_MOST_WEAK]]
         return [(start, why) for start, why in cuts if 0 < start < at or start == at]
+
+    @property
+    def _is_header_wanted(self) -> bool:
+        """Whether the next line hangs deeper than the text begins: it needs a header."""
+        is_told = self.site.language.indented and bool(self.lines and self.site.ahead)
+        return is_told and self.lines[0].indent < self.site.ahead[0].indent
 
     def _leaves_last(self, at: int) -> bool:
         """Whether the last kept line at the level of what follows is a return."""
