@@ -109,12 +109,13 @@ class Piece:
 
     ``text`` may be empty while a multi-byte character is still incomplete.
     ``logprob`` is the natural logarithm of the token's probability, ``None``
-    when the engine was not asked for it.
+    when the engine was not asked for it. ``rivals`` are those of a given token's rivals.
     """
 
     text: str
     token: int = -1
     logprob: float | None = None
+    rivals: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

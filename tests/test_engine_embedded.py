@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Priority, Request, Sampling
+from fimls.engine.base import Given, Priority, Request, Sampling
 from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
 from fimls.engine.embedded.engine import EmbeddedEngine
 from fimls.errors import BadRequest, EngineFailed, ModelUnusable, OutOfMemory
@@ -289,6 +289,59 @@ def test_logprobs(engine):
     (piece,) = engine.stream(Request(prompt, 1, logprobs=True), Cancel())
     assert piece.text == ".height"
     assert -0.5 < piece.logprob <= 0
+
+
+def weighed(engine: EmbeddedEngine, prompt: Prompt, given: tuple[Given, ...], **options):
+    request = Request(prompt, len(given), priority=Priority.REVIEW, given=given, **options)
+    return list(engine.stream(request, Cancel()))
+
+
+def test_given_tokens_are_weighed_not_chosen(engine):
+    """Those that are given come back, as likely as where they are generated, rivals too."""
+    prompt = fim(engine, "        return ")
+    chosen = list(engine.stream(Request(prompt, 5, logprobs=True), Cancel()))
+    rival = engine.vocabulary.tokenize(" while")[0]
+    given = tuple(Given(piece.token, (rival, piece.token)) for piece in chosen)
+    told = weighed(engine, prompt, given)
+    assert [piece.text for piece in told] == [piece.text for piece in chosen]
+    # Batches round a little differently from single tokens.
+    assert [p.logprob for p in told] == pytest.approx([p.logprob for p in chosen], abs=0.5)
+    for piece in told:
+        unlikely, same = piece.rivals
+        assert unlikely < piece.logprob == same
+    nonsense = tuple(map(Given, engine.vocabulary.tokenize("while while while")))
+    assert sum(p.logprob for p in weighed(engine, prompt, nonsense)) < -10
+
+
+def test_weighing_does_not_depend_on_what_is_cached(engine):
+    """Text of several batches, cold, warm, beside another, and after a part of itself."""
+    source = engine.vocabulary.tokenize(PREFIX * 2)
+    assert len(source) > 100
+    given = tuple(map(Given, source))
+    prompt = fim(engine, "", prefix="# shapes\n")
+    forget(engine)
+    cold = weighed(engine, prompt, given)
+    assert len(cold) == len(given)
+    assert "".join(piece.text for piece in cold) == PREFIX * 2
+    assert weighed(engine, prompt, given) == cold
+    generate(engine, fim(engine, "        return "), 3)
+    weighed(engine, prompt, given[:40])
+    assert weighed(engine, prompt, given) == cold
+    # And what is generated after it does not depend on it.
+    _, usage = generate(engine, prompt, 2)
+    assert usage.n_generated <= 2
+
+
+def test_given_tokens_that_cannot_be_weighed(engine):
+    prompt = fim(engine, "")
+    with pytest.raises(BadRequest, match="that this model has"):
+        weighed(engine, prompt, (Given(10**6),))
+    with pytest.raises(BadRequest, match="that this model has"):
+        weighed(engine, prompt, (Given(1, (-1,)),))
+    with pytest.raises(BadRequest, match="n_ctx"):
+        weighed(engine, prompt, (Given(1),) * 2048)
+    with pytest.raises(BadRequest, match="heal"):
+        weighed(engine, fim(engine, "", heal="re"), (Given(1),))
 
 
 def test_source_never_becomes_a_marker(engine):

@@ -14,11 +14,11 @@ import pytest
 import trustme
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Request, Sampling
+from fimls.engine.base import Given, Request, Sampling
 from fimls.engine.http import HttpEngine, HttpSettings, open_http_engine
 from fimls.engine.http.failures import words
 from fimls.engine.http.stream import StopFilter
-from fimls.errors import EngineError, EngineFailed, EngineUnreachable
+from fimls.errors import BadRequest, EngineError, EngineFailed, EngineUnreachable
 from fimls.fim import Chunk, Prompt, Segment, SegmentKind, Window
 from tests.faulty_proxy import Fault, FaultyProxy
 from tests.tiny_server import TinyServer
@@ -434,3 +434,9 @@ def test_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_urls_with_and_without_v1(url: str, expected: str) -> None:
     """People copy the URL with its ``/v1`` from other tools' documentation."""
     assert engine(url)._client.url("/v1/completions") == expected
+
+
+def test_given_text_is_refused_before_anything_is_sent() -> None:
+    """No server weighs it; whoever asks goes on without."""
+    with pytest.raises(BadRequest, match="given text"):
+        engine("http://127.0.0.1:9").stream(Request(IDS, 1, given=(Given(750),)), Cancel())

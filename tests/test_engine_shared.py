@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Priority, Request, Sampling
+from fimls.engine.base import Given, Priority, Request, Sampling
 from fimls.engine.embedded import EmbeddedSettings
 from fimls.engine.shared import (
     AttachedEngine,
@@ -72,13 +72,24 @@ def alive(pid: int) -> bool:
 def test_requests_survive_the_wire() -> None:
     """What the host sees is what the client meant, token by token."""
     sampling = Sampling(0.5, 0.9, 0.1, 7, {5: -1.5}, "root ::= .")
-    request = Request(PROMPT, 9, sampling, Priority.REVIEW, logprobs=True)
+    given = (Given(97, (98, 99)), Given(98))
+    request = Request(PROMPT, 9, sampling, Priority.REVIEW, logprobs=True, given=given)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         wire.send(ours, {"request": wire.from_request(request)})
         message = wire.receive(theirs)
     assert message is not None
     assert wire.to_request(message["request"]) == request
+
+
+def test_pieces_survive_the_wire() -> None:
+    for piece in (Piece("a"), Piece("é", 7, -0.25), Piece("", 7, -0.25, (-1.5, -2.0))):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            wire.send(ours, {"piece": wire.from_piece(piece)})
+            message = wire.receive(theirs)
+        assert message is not None
+        assert wire.to_piece(message["piece"]) == piece
 
 
 def test_errors_survive_the_wire() -> None:

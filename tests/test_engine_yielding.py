@@ -6,10 +6,11 @@ import threading
 import time
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Priority, Request
+from fimls.engine.base import Given, Priority, Request
 from fimls.engine.scripted import ScriptedEngine
 from fimls.engine.yielding import Gate, YieldingEngine
 from fimls.fim import Prompt, Segment, SegmentKind
+from tests.hosted_engines import Counting
 
 ANSWER = "one two three four five six seven eight"
 
@@ -89,3 +90,16 @@ def test_two_completions_hold_it_until_both_are_done() -> None:
     gate.free()
     reading.join(5)
     assert "".join(reading.pieces) == ANSWER
+
+
+def test_text_that_is_weighed_is_interrupted_anywhere_and_told_once() -> None:
+    """A batch of given tokens takes long; begun again, the known ones are not told twice."""
+    gate, told = Gate(), []
+    prompt = Prompt((Segment(SegmentKind.SOURCE, "count", (1, 2)),))
+    request = Request(prompt, 12, priority=Priority.REVIEW, given=(Given(1),) * 12)
+    for piece in YieldingEngine(Counting(pause_s=0.01), gate).stream(request, Cancel()):
+        told.append(piece.token)
+        if len(told) in {3, 7}:  # somebody types, and has typed
+            gate.hold()
+            gate.free()
+    assert told == list(range(12))

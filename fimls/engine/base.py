@@ -18,6 +18,7 @@ from fimls.vocabulary import ModelInfo, Vocabulary
 
 __all__ = [
     "Engine",
+    "Given",
     "ModelInfo",
     "Priority",
     "Request",
@@ -49,14 +50,28 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A token that is not chosen but given; ``rivals`` are others that could stand there."""
+
+    token: int
+    rivals: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One generation: at most ``n_predict`` tokens after ``prompt``."""
+    """One generation: at most ``n_predict`` tokens after ``prompt``.
+
+    With ``given`` tokens nothing is generated: the stream yields these, a piece each, with
+    how likely the model would have written them, and their rivals. They are evaluated in
+    batches: weighing text costs what reading it does. Who cannot do this raises ``BadRequest``.
+    """
 
     prompt: Prompt
     n_predict: int
     sampling: Sampling = Sampling()
     priority: Priority = Priority.COMPLETION
     logprobs: bool = False
+    given: tuple[Given, ...] = ()
 
 
 @dataclass(slots=True)

@@ -152,6 +152,8 @@ class ScriptedEngine:
                 f"the prompt has {len(tokens)} tokens and n_ctx is {self._n_ctx}: "
                 "shorten the window or raise n_ctx"
             )
+        if request.given:
+            raise BadRequest("the scripted engine weighs no text")
         self.requests.append(request)
         n_common = _common_prefix(self._warm, tokens)
         self._warm = tokens

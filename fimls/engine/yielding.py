@@ -82,6 +82,7 @@ class _YieldingStream:
         self._cancel = cancel
         self._attempt = Cancel()
         self._stream = engine.stream(request, self._attempt)
+        self._n_told = self._n_known = 0
         cancel.on_set(self._stop)
 
     @property
@@ -97,17 +98,25 @@ class _YieldingStream:
 
     def __next__(self) -> Piece:
         while True:
-            has_begun = self._stream.usage.n_generated > 0
-            self._gate.pass_through(self._cancel, None if has_begun else self._attempt.set)
+            # A token is over soon. Given ones come in batches, which are not.
+            is_short = self._stream.usage.n_generated > 0 and not self._request.given
+            self._gate.pass_through(self._cancel, None if is_short else self._attempt.set)
             try:
-                return next(self._stream)
+                piece = next(self._stream)
             except StopIteration:
                 if not self._attempt.is_set() or self._cancel.is_set():
                     raise
-                # Interrupted in its prompt: begin again, which the cache makes short.
+                # Interrupted in a batch: begin again, which the cache makes short.
                 self._stream.close()
+                self._n_known = self._n_told
                 self._attempt = Cancel()
                 self._stream = self._engine.stream(self._request, self._attempt)
+                continue
+            if self._n_known:  # told before it was interrupted
+                self._n_known -= 1
+                continue
+            self._n_told += 1
+            return piece
 
     def close(self) -> None:
         self._gate.pass_through(_GONE, None)

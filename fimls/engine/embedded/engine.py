@@ -14,6 +14,7 @@ from fimls.engine.base import Request
 from fimls.engine.embedded import native
 from fimls.engine.embedded.calibration import Calibration
 from fimls.engine.embedded.context import Context
+from fimls.engine.embedded.given import GivenStream
 from fimls.engine.embedded.model import Model, ProgressCallback
 from fimls.engine.embedded.runner import Runner
 from fimls.engine.embedded.sampler import Sampler
@@ -96,9 +97,23 @@ class EmbeddedEngine:
         sampler = Sampler(self._model.vocab, request.sampling)
         # The last token that fits is the last that is generated.
         request = replace(request, n_predict=min(request.n_predict, room))
-        stream = EmbeddedStream(self._runner, self._vocabulary, sampler, request, cancel)
+        parts = self._runner, self._vocabulary, sampler, request, cancel
+        if request.given:
+            self._check_given(request, room)
+            stream: EmbeddedStream = GivenStream(*parts, self.n_ubatch)
+        else:
+            stream = EmbeddedStream(*parts)
         self._note(stream, cancel)
         return stream
+
+    def _check_given(self, request: Request, room: int) -> None:
+        ids = [token for one in request.given for token in (one.token, *one.rivals)]
+        if len(request.given) > room:
+            raise BadRequest(f"{len(request.given)} given tokens do not fit; raise n_ctx")
+        if min(ids) < 0 or max(ids) >= self._vocabulary.n_tokens:
+            raise BadRequest("a given token or a rival is none that this model has")
+        if request.prompt.heal:
+            raise BadRequest("given tokens heal nothing: end the prompt between two tokens")
 
     def bare(self, n_ctx: int) -> Bare:
         """llama.cpp alone on the same weights, to compare with; close it before the engine."""

@@ -24,13 +24,17 @@ _TELLING_BATCH = 64
 
 @dataclass(slots=True)
 class Job:
-    """What a stream wants evaluated: all of ``tokens``, wherever they lie."""
+    """What a stream wants evaluated: all of ``tokens``, wherever they lie.
+
+    The last ``n_read`` of them are evaluated in one batch, which fits, for the logits of all.
+    """
 
     number: int
     urgency: int
     tokens: list[int]
     n_batched: int  # see slots
     is_gone: Callable[[], bool]  # cancelled or closed
+    n_read: int = 1
     n_evaluated: int = 0
     slot: Slot | None = field(default=None, repr=False)
 
@@ -123,7 +127,7 @@ class Runner:
 
     def _evaluate(self, job: Job) -> bool:
         """Evaluate what is missing; false when interrupted."""
-        slot = job.slot
+        slot, unread = job.slot, len(job.tokens) - job.n_read
         if slot is None or slot.owner != job.number:  # at the start, or taken by another
             slot = job.slot = self._context.place(
                 job.tokens,
@@ -131,9 +135,11 @@ class Runner:
                 job.number,
                 comes_back=job.urgency != Priority.REVIEW,
             )
+            self._context.cut(slot, unread)
         while True:
             n_done = len(slot.tokens)
-            batch = job.tokens[n_done : next_batch_end(n_done, job.n_batched, self._n_ubatch)]
+            end = next_batch_end(n_done, job.n_batched, self._n_ubatch)
+            batch = job.tokens[n_done : min(end, unread) if n_done < unread else end]
             if not self._decode(job, slot, batch):
                 return False
             job.n_evaluated += len(batch)
@@ -153,7 +159,7 @@ class Runner:
                 return False
             is_last = len(slot.tokens) + len(batch) == len(job.tokens)
             started_s = time.perf_counter()
-            is_done = self._context.evaluate(slot, batch, n_logits=int(is_last))
+            is_done = self._context.evaluate(slot, batch, n_logits=job.n_read if is_last else 0)
             if is_done and len(batch) >= _TELLING_BATCH:
                 self._n_measured += len(batch)
                 self._measured_s += time.perf_counter() - started_s

@@ -86,8 +86,14 @@ class Sampler:
 
 def logprob(logits: npt.NDArray[np.float32], token: int) -> float:
     """Natural logarithm of ``token``'s probability under the model (temperature 1)."""
+    return logprobs(logits, (token,))[0]
+
+
+def logprobs(logits: npt.NDArray[np.float32], tokens: Sequence[int]) -> tuple[float, ...]:
+    """The same for several tokens at one place."""
     top = float(logits.max())
-    return float(logits[token]) - top - float(np.log(np.exp(logits - top).sum()))
+    rest = top + float(np.log(np.exp(logits - top).sum()))
+    return tuple(float(logits[token]) - rest for token in tokens)
 
 
 def _candidates(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:

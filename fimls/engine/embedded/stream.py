@@ -91,10 +91,13 @@ class EmbeddedStream:
             self.usage.ended = True
             return None
         self._job.tokens.append(token)
+        self._note_generated()
+        return Piece(self._text_of(token), token, confidence)
+
+    def _note_generated(self) -> None:
         self.usage.n_generated += 1
         if self.usage.n_generated == 1:
             self.usage.t_first_token_ms = (time.perf_counter() - self._started) * 1000
-        return Piece(self._text_of(token), token, confidence)
 
     def _choose(self, context: Context) -> tuple[int, float | None]:
         logits = context.logits(-1)

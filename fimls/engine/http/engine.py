@@ -13,6 +13,7 @@ from fimls.engine.http.completions import Chat, Completions, FimEndpoint, Ollama
 from fimls.engine.http.llama_server import LlamaServer, RemoteVocabulary
 from fimls.engine.http.settings import HttpSettings, Kind
 from fimls.engine.http.stream import Dialect, HttpStream
+from fimls.errors import BadRequest
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class HttpEngine:
         self._client.probe(path, self.settings.connect_timeout_s)
 
     def stream(self, request: Request, cancel: Cancel) -> HttpStream:
+        if request.given:
+            raise BadRequest("servers weigh no given text: they tell of what they generate")
         return HttpStream(self._client, self._dialect, request, cancel)
 
     def chat(

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fimls import errors
-from fimls.engine.base import Priority, Request, Sampling, Usage
+from fimls.engine.base import Given, Priority, Request, Sampling, Usage
 from fimls.fim import Piece, Prompt, Segment, SegmentKind
 
 _LENGTH = struct.Struct("!I")
@@ -77,6 +77,7 @@ def from_request(request: Request) -> dict[str, Any]:
         "sampling": sampling,
         "priority": int(request.priority),
         "logprobs": request.logprobs,
+        "given": [[one.token, one.rivals] for one in request.given],
     }
 
 
@@ -97,15 +98,17 @@ def to_request(message: Mapping[str, Any]) -> Request:
         sampling=Sampling(**sampling),
         priority=Priority(message["priority"]),
         logprobs=message["logprobs"],
+        given=tuple(Given(token, tuple(rivals)) for token, rivals in message["given"]),
     )
 
 
 def from_piece(piece: Piece) -> list[Any]:
-    return [piece.text, piece.token, piece.logprob]
+    return [piece.text, piece.token, piece.logprob, piece.rivals]
 
 
 def to_piece(message: list[Any]) -> Piece:
-    return Piece(*message)
+    text, token, logprob, rivals = message
+    return Piece(text, token, logprob, tuple(rivals))
 
 
 def from_usage(usage: Usage) -> list[Any]:
