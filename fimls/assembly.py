@@ -66,16 +66,19 @@ def open_reviewer(config: Config, progress: Progress | None = None) -> Reviewer:
 def reviewer_on(engine: Engine, config: Config) -> Reviewer:
     """A reviewer on this engine. Blocks while a model loads; raises ``FimlsError``."""
     from fimls.review.reviewer import Reviewer  # noqa: PLC0415 - only where reviews are
+    from fimls.review.spotting import Spotter  # noqa: PLC0415
     from fimls.review.talk import Talk  # noqa: PLC0415
     from fimls.review.weighing import Weigher  # noqa: PLC0415
 
-    weigher = None
-    if engine.vocabulary is not None:
-        with suppress(
-            TemplateError, ModelRefused
-        ):  # a model that cannot fill holes is asked instead
-            weigher = Weigher(engine, choose_template("", "", engine.vocabulary))
-    return Reviewer(Talk(engine), config.review, weigher)
+    weigher = spotter = None
+    vocabulary = engine.vocabulary
+    if vocabulary is not None:
+        # A model that cannot fill holes is asked instead.
+        with suppress(TemplateError, ModelRefused):
+            template = choose_template("", "", vocabulary)
+            weigher = Weigher(engine, template)
+            spotter = Spotter(engine, vocabulary, template, weigher)
+    return Reviewer(Talk(engine), config.review, weigher, spotter)
 
 
 def open_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,9 @@ PAIR = Pair(
 )  # fmt: skip
 
 
-def counted(*records: Record, at: float = 0.5) -> dict[str, tuple[int, float, int]]:
+def counted(*records: Record, slips: tuple[Record, ...] = ()) -> dict[str, tuple[int, float, int]]:
     """For each mode: faults found, false findings per clean function, invented ones."""
-    modes = review.figures([PAIR], records, at)["modes"]
+    modes = review.figures([PAIR], records, slips, 0.5, 0.95)["modes"]
     return {
         mode: (row["found"], row["false_per_clean"], row["invented"]) for mode, row in modes.items()
     }
@@ -93,13 +94,35 @@ def test_what_each_mode_counts() -> None:
     doubtful = Statement("return a - b", "wrong sign", (2, 2), confidence=0.2)
     invented = Statement("return c", "no c", None, "quoted code not found")
     found = counted(record(hit, seeded=True), record(doubtful, invented, seeded=False))
-    assert found == {"raw": (1, 2.0, 1), "grounded": (1, 1.0, 0), "fimls": (1, 0.0, 0)}
+    assert found == {"raw": (1, 2.0, 1), "grounded": (1, 1.0, 0), "asked": (1, 0.0, 0)}
+
+
+def test_slips_are_counted_alone_and_together_with_what_was_said() -> None:
+    """At a threshold of their own; the same line counts once."""
+    said = Statement("return a - b", "wrong sign", (2, 2), confidence=0.9)
+    sure = Statement("return a + b", "`-` here", (2, 2), confidence=0.99)
+    unsure = Statement("return a - b", "`+` here", (2, 2), confidence=0.9)
+    other = Statement("def f(a, b):", "bad name", (1, 1), confidence=0.9)
+    found = counted(
+        record(other, seeded=True),
+        record(said, seeded=False),
+        slips=(record(sure, seeded=True), record(unsure, seeded=False)),
+    )
+    assert found["asked"] == (0, 1.0, 0)
+    assert found["slips"] == (1, 0.0, 0)
+    assert found["fimls"] == (1, 1.0, 0)
+    twice = counted(
+        record(seeded=True),
+        record(said, seeded=False),
+        slips=(record(seeded=True), record(replace(said, confidence=0.99), seeded=False)),
+    )
+    assert twice["fimls"] == (0, 1.0, 0)
 
 
 def test_another_line_is_no_hit() -> None:
     miss = Statement("def f(a, b):", "bad name", (1, 1), confidence=0.9)
     found = counted(record(miss, seeded=True), record(seeded=False))
-    assert found["fimls"] == (0, 0.0, 0)
+    assert found["asked"] == (0, 0.0, 0)
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -37,7 +37,12 @@ def add_parser(
 
 
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
-    from fimls.assembly import open_reviewer, review_names, unshared  # noqa: PLC0415 - see fimls.cli
+    from fimls.assembly import (  # noqa: PLC0415 - see fimls.cli
+        open_engine,
+        review_names,
+        reviewer_on,
+        unshared,
+    )
     from fimls.evaluation import review, review_faults  # noqa: PLC0415
 
     config = unshared(load(sources))
@@ -46,17 +51,32 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     pairs = review_faults.load(args.data or Path(review_faults.__file__).with_suffix(".jsonl"))
     random.Random(args.seed).shuffle(pairs)  # noqa: S311 - a draw that can be repeated
     pairs = pairs[: args.limit]
-    # Everything is asked about, so that any threshold can be read from the records.
-    asked = replace(config, review=replace(config.review, min_confidence=0.0, second_look="on"))
-    reviewer = open_reviewer(asked)
+    # Everything is looked at, so that any threshold can be read from the records.
+    low = replace(
+        config.review, min_confidence=0.0, slip_confidence=0.5, second_look="on", categories_off=()
+    )
+    ways = {
+        "asked": replace(low, slips=False) if low.ask else None,
+        "slips": replace(low, ask=False) if low.slips else None,
+    }
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    store = args.json.with_suffix(".records.jsonl")
-    records = []
-    for record in review.run(pairs, reviewer, store):
-        records.append(record)
-        if len(records) % 10 == 0:
-            print(f"{len(records)} of {2 * len(pairs)} functions", file=sys.stderr)
-    found = review.figures(pairs, records, config.review.min_confidence)
+    opened = open_engine(config, *review_names(config))
+    records: dict[str, list[review.Record]] = {}
+    for way, options in ways.items():
+        records[way] = []
+        if options is None:
+            continue
+        reviewer = reviewer_on(opened, replace(config, review=options))
+        store = args.json.with_suffix(f".{way}.jsonl")
+        for record in review.run(pairs, reviewer, store):
+            records[way].append(record)
+            if len(records[way]) % 10 == 0:
+                print(f"{way}: {len(records[way])} of {2 * len(pairs)}", file=sys.stderr)
+    opened.close()
+    found = review.figures(
+        pairs, **records, min_confidence=config.review.min_confidence,
+        slip_confidence=config.review.slip_confidence,
+    )  # fmt: skip
     engine, model = review_names(config)
     found |= {"model": model, "engine": engine, "seed": args.seed, "limit": args.limit}
     args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

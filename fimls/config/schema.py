@@ -192,6 +192,22 @@ class ReviewOptions:
         512, "Longest answer for one function.", unit="tokens", minimum=16, maximum=8192,
         project=Project.SET,
     )  # fmt: skip
+    slips: bool = option(
+        True,
+        "Look for slips (a wrong operator, swapped arguments, a missing `return`) by how likely "
+        "the model would have written the code without them. Needs the embedded engine and a "
+        "model that fills holes.",
+        project=Project.SET,
+    )
+    slip_confidence: float = option(
+        0.95, "Slips whose correction is less likely than this, against the code as it is, are "
+        "not reported.",
+        minimum=0.5, maximum=1.0, project=Project.SET,
+    )  # fmt: skip
+    ask: bool = option(
+        True, "Ask the model in words as well what is wrong with a function.",
+        project=Project.SET,
+    )  # fmt: skip
     second_look: str = option(
         "auto",
         "Weigh each finding's correction against the line that is there, or put the finding to the "

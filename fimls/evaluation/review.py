@@ -1,11 +1,13 @@
 """Reviews functions with and without a seeded fault, and counts what is found and what is made up.
 
-Every function is reviewed once, by the product's own reviewer with its threshold at zero; the
-modes are computed from what it said:
+Every function is reviewed by the product's own reviewer with its thresholds as low as they go,
+once by asking and once by likelihood; the modes are computed from what came of it:
 
-raw         every claim, as if it were shown
+raw         every claim that the model states, as if it were shown
 grounded    claims that quote code which is there, and change it
-fimls       of these, those that hold at the second look: what the product shows
+asked       of these, those that hold at the second look
+slips       what is found by likelihood, without asking
+fimls       the last two together: what the product shows
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ from fimls.review.grounding import locate
 from fimls.review.reviewer import Reviewer, Source
 from fimls.scope import Outline, Scope
 
-RAW, GROUNDED, FIMLS = "raw", "grounded", "fimls"
-MODES = (RAW, GROUNDED, FIMLS)
+RAW, GROUNDED, ASKED, SLIPS, FIMLS = "raw", "grounded", "asked", "slips", "fimls"
 # Where lines were taken away, the fault is between two lines.
 _AROUND_REMOVED = 1
 
@@ -117,38 +118,76 @@ def _lines(code: str, start: int, end: int) -> tuple[int, int]:
 
 
 def figures(
-    pairs: Sequence[Pair], records: Sequence[Record], min_confidence: float
+    pairs: Sequence[Pair],
+    asked: Sequence[Record],
+    slips: Sequence[Record],
+    min_confidence: float,
+    slip_confidence: float,
 ) -> dict[str, Any]:
-    """What each mode found and made up; invented code is checked on its own, not taken on trust."""
+    """What each mode found and made up; invented code is checked on its own, not taken on trust.
+
+    ``asked`` and ``slips`` are records of the two ways; either may be empty.
+    """
     by_id = {pair.id: pair for pair in pairs}
-    seeded = [record for record in records if record.is_seeded]
-    clean = [record for record in records if not record.is_seeded]
-    modes = {}
-    for mode in MODES:
-        kept = {
-            id(record): [s for s in record.statements if s.is_in(mode, min_confidence)]
-            for record in records
-        }
-        n_found = sum(
-            any(_hits(by_id[record.id], s) for s in kept[id(record)]) for record in seeded
-        )
-        said = [(record, s) for record in records for s in kept[id(record)]]
-        invented = sum(not _stands(by_id[record.id], record, s) for record, s in said)
-        modes[mode] = {
-            "found": n_found,
-            "found_share": n_found / len(seeded) if seeded else None,
-            "found_95": wilson(n_found, len(seeded)),
-            "false_per_clean": fmean(len(kept[id(r)]) for r in clean) if clean else None,
-            "clean_with_findings": sum(bool(kept[id(record)]) for record in clean),
-            "invented": invented,
-        }
+    kept: dict[str, dict[tuple[str, bool], list[Statement]]] = {}
+    for mode in (RAW, GROUNDED, ASKED) if asked else ():
+        kept[mode] = _kept(asked, mode, min_confidence)
+    if slips:
+        kept[SLIPS] = _kept(slips, SLIPS, slip_confidence)
+    if asked and slips:
+        both = kept[ASKED].keys() & kept[SLIPS].keys()
+        kept[FIMLS] = {key: _joined(kept[SLIPS][key], kept[ASKED][key]) for key in both}
+    return {
+        "min_confidence": min_confidence,
+        "slip_confidence": slip_confidence,
+        "n_cut": sum(record.is_cut for record in asked),
+        "t_asked_ms": fmean(record.t_ms for record in asked) if asked else None,
+        "t_slips_ms": fmean(record.t_ms for record in slips) if slips else None,
+        "modes": {mode: _counted(by_id, said) for mode, said in kept.items()},
+    }
+
+
+def _kept(
+    records: Sequence[Record], mode: str, min_confidence: float
+) -> dict[tuple[str, bool], list[Statement]]:
+    return {
+        (record.id, record.is_seeded): [
+            s for s in record.statements if s.is_in(mode, min_confidence)
+        ]
+        for record in records
+    }
+
+
+def _joined(slips: list[Statement], asked: list[Statement]) -> list[Statement]:
+    """As the product does: what is said about a line that is spotted already is left out."""
+    taken = [slip.lines for slip in slips if slip.lines]
+    return slips + [
+        s
+        for s in asked
+        if s.lines is None
+        or not any(first <= s.lines[1] and s.lines[0] <= last for first, last in taken)
+    ]
+
+
+def _counted(
+    by_id: dict[str, Pair], said: dict[tuple[str, bool], list[Statement]]
+) -> dict[str, Any]:
+    seeded = {id_: ones for (id_, is_seeded), ones in said.items() if is_seeded}
+    clean = {id_: ones for (id_, is_seeded), ones in said.items() if not is_seeded}
+    n_found = sum(any(_hits(by_id[id_], one) for one in ones) for id_, ones in seeded.items())
     return {
         "n_seeded": len(seeded),
         "n_clean": len(clean),
-        "min_confidence": min_confidence,
-        "n_cut": sum(record.is_cut for record in records),
-        "t_function_ms": fmean(record.t_ms for record in records) if records else None,
-        "modes": modes,
+        "found": n_found,
+        "found_share": n_found / len(seeded) if seeded else None,
+        "found_95": wilson(n_found, len(seeded)),
+        "false_per_clean": fmean(map(len, clean.values())) if clean else None,
+        "clean_with_findings": sum(map(bool, clean.values())),
+        "invented": sum(
+            not _stands(by_id[id_], one, is_seeded=is_seeded)
+            for (id_, is_seeded), ones in said.items()
+            for one in ones
+        ),
     }
 
 
@@ -161,9 +200,9 @@ def _hits(pair: Pair, said: Statement) -> bool:
     return first <= pair.line + n_lines + around and pair.line - around <= last
 
 
-def _stands(pair: Pair, record: Record, said: Statement) -> bool:
+def _stands(pair: Pair, said: Statement, *, is_seeded: bool) -> bool:
     """Whether the quoted characters are in the code: without a line of the grounding itself."""
-    code = pair.seeded if record.is_seeded else pair.original
+    code = pair.seeded if is_seeded else pair.original
     return "".join(said.quote.split()) in "".join(code.split())
 
 
@@ -175,14 +214,13 @@ def table(found: dict[str, Any]) -> str:
     for mode, row in found["modes"].items():
         low, high = row["found_95"]
         lines.append(
-            f"{mode:10} {row['found']:>8} of {found['n_seeded']:<4} "
+            f"{mode:10} {row['found']:>8} of {row['n_seeded']:<4} "
             f"{100 * low:>6.0f} to {100 * high:.0f}% {row['false_per_clean'] or 0:>16.2f} "
             f"{row['invented']:>9}"
         )
-    lines.append(
-        f"{found['n_seeded']} seeded and {found['n_clean']} clean functions, "
-        f"{(found['t_function_ms'] or 0) / 1000:.1f} s each, {found['n_cut']} answers cut"
-    )
+    times = {way: found[f"t_{way}_ms"] for way in (ASKED, SLIPS)}
+    lines += [f"{way}: {t / 1000:.1f} s a function" for way, t in times.items() if t is not None]
+    lines.append(f"{found['n_cut']} answers cut")
     return "\n".join(lines)
 
 

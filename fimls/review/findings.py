@@ -71,7 +71,8 @@ class Finding:
     """A claim about code that is there: ``start:end`` of its scope's text, in characters.
 
     ``replacement`` takes the place of exactly that range. ``confidence`` is the probability
-    of "yes" at the second look, ``None`` without one.
+    of "yes" at the second look, or of the code with the replacement against the code as it is;
+    ``None`` where nobody looked.
     """
 
     category: Category
@@ -82,6 +83,11 @@ class Finding:
     end: int
     replacement: str | None = None
     confidence: float | None = None
+
+    @property
+    def claim(self) -> Claim:
+        """What was claimed, without where it stands."""
+        return Claim(self.category, self.severity, self.quote, self.message, self.replacement)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads code scope by scope: ask, ground, look a second time."""
+"""Reads code scope by scope: spot slips; ask, ground, look a second time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,18 @@ from fimls.cancel import Cancel
 from fimls.config import ReviewOptions
 from fimls.document import Snapshot
 from fimls.review import answers, prompts, splitting
-from fimls.review.findings import Category, Claim, Finding, Reason, Rejected, ScopeReview
-from fimls.review.grounding import Ground, ground
+from fimls.review.findings import (
+    Category,
+    Claim,
+    Finding,
+    Reason,
+    Rejected,
+    ScopeReview,
+    Severity,
+)
+from fimls.review.grounding import Ground, ground, worsens
+from fimls.review.slips import slips
+from fimls.review.spotting import Spotted, Spotter
 from fimls.review.talk import Talk
 from fimls.review.weighing import Correction, Weigher
 from fimls.scope import Outline, Scope
@@ -45,11 +55,23 @@ class Source:
 class Reviewer:
     """Reviews with one model. Holds no documents. Thread-safe. Raises ``FimlsError``."""
 
-    def __init__(self, talk: Talk, options: ReviewOptions, weigher: Weigher | None = None) -> None:
-        """``weigher`` looks at corrections; without one they are asked about, like the rest."""
+    def __init__(
+        self,
+        talk: Talk,
+        options: ReviewOptions,
+        weigher: Weigher | None = None,
+        spotter: Spotter | None = None,
+    ) -> None:
+        """``weigher`` looks at corrections; without one they are asked about, like the rest.
+
+        Without a ``spotter`` there are no slips to be found: the model is only asked.
+        """
         self.talk = talk
         self._options = options
         self._weigher = weigher
+        self._spotter = (
+            spotter if options.slips and Category.BUG.value not in options.categories_off else None
+        )
         self._off = frozenset(c for c in Category if c.value in options.categories_off)
 
     @property
@@ -66,6 +88,9 @@ class Reviewer:
             options.n_predict,
             self.looks_twice,
             self._weigher is not None,
+            self._spotter is not None,
+            options.slip_confidence,
+            options.ask,
             options.min_confidence,
             sorted(self._off),
             source.language,
@@ -92,6 +117,12 @@ class Reviewer:
             n_parts=len(pieces),
         )
         for start, end in pieces:
+            spotted = self._spot(source, scope, (start, end), cancel)
+            if cancel.is_set():
+                return None
+            seen = replace(seen, findings=(*seen.findings, *spotted))
+            if not self._options.ask:
+                continue
             code = self._code(source, scope, start, end)
             said = self.talk.ask(
                 prompts.review(code),
@@ -104,7 +135,7 @@ class Reviewer:
             if cancel.is_set():
                 return None
             answer = answers.read(said.text)
-            held, dropped = self._hold(source, scope, (start, end), answer.claims)
+            held, dropped = self._hold(source, scope, (start, end), answer.claims, spotted)
             held, doubted = self._look_again(source, scope, code, held, cancel)
             if cancel.is_set():
                 return None
@@ -116,17 +147,48 @@ class Reviewer:
             )
         return replace(seen, t_total_ms=(time.perf_counter() - began_s) * 1000)
 
+    def _spot(
+        self, source: Source, scope: Scope, part: tuple[int, int], cancel: Cancel
+    ) -> list[Finding]:
+        """Slips in this part that the model is sure of, as findings about their lines."""
+        if self._spotter is None:
+            return []
+        text, language = source.text, source.language
+        made = slips(text, language, syntax.leaves(text, language, *part))
+        file = PurePath(source.path).name, language
+        on = Ground(text, scope.start, scope.end, lambda text: syntax.n_faults(text, language))
+        found = (
+            _finding(text, scope, s) for s in self._spotter.spot(text, part, made, file, cancel)
+        )
+        return [
+            one
+            for one in found
+            if one.confidence is not None
+            and one.confidence >= self._options.slip_confidence
+            and not worsens(on, one.start, one.end, one.replacement or "")
+        ]
+
     def _hold(
-        self, source: Source, scope: Scope, part: tuple[int, int], claims: tuple[Claim, ...]
+        self,
+        source: Source,
+        scope: Scope,
+        part: tuple[int, int],
+        claims: tuple[Claim, ...],
+        spotted: list[Finding],
     ) -> tuple[list[Finding], list[Rejected]]:
-        """Claims that stand in this part, with ranges relative to the scope."""
+        """Claims that stand in this part, with ranges relative to the scope.
+
+        What is spotted already is not said again.
+        """
         count = lru_cache(maxsize=2)(lambda text: syntax.n_faults(text, source.language))
         off = [Rejected(c, Reason.CATEGORY_OFF) for c in claims if c.category in self._off]
         kept = tuple(c for c in claims if c.category not in self._off)
         findings, rejected = ground(kept, Ground(source.text, *part, count, source.focus))
         ahead = part[0] - scope.start
         moved = [replace(one, start=one.start + ahead, end=one.end + ahead) for one in findings]
-        return moved, off + rejected
+        again = [one for one in moved if any(_overlap(one, other) for other in spotted)]
+        rejected += [Rejected(one.claim, Reason.REPEATED) for one in again]
+        return [one for one in moved if one not in again], off + rejected
 
     def _look_again(
         self, source: Source, scope: Scope, code: str, findings: list[Finding], cancel: Cancel
@@ -136,14 +198,13 @@ class Reviewer:
         held: list[Finding] = []
         dropped: list[Rejected] = []
         for one in findings:
-            claim = Claim(one.category, one.severity, one.quote, one.message, one.replacement)
             confidence = self._weigh(source, scope, one, cancel)
             if confidence is None:
-                confidence = self.talk.probability(prompts.second_look(code, claim), cancel)
+                confidence = self.talk.probability(prompts.second_look(code, one.claim), cancel)
             if cancel.is_set():
                 break
             if confidence < self._options.min_confidence:
-                dropped.append(Rejected(claim, Reason.DENIED, confidence))
+                dropped.append(Rejected(one.claim, Reason.DENIED, confidence))
             else:
                 held.append(replace(one, confidence=confidence))
         return held, dropped
@@ -171,3 +232,28 @@ class Reviewer:
         # Models have seen few CRLFs.
         code = source.text[start:end].replace("\r\n", "\n").replace("\r", "\n")
         return prompts.about(code, source.language, source.path, around)
+
+
+def _finding(text: str, scope: Scope, one: Spotted) -> Finding:
+    """A slip as a finding about the whole of its line, or lines."""
+    slip = one.slip
+    start = text.rfind("\n", 0, slip.start) + 1
+    end = text.find("\n", slip.end)
+    end = len(text) if end < 0 else end
+    start, end = max(start, scope.start), min(end, scope.end)
+    start += len(text[start:end]) - len(text[start:end].lstrip())
+    end -= len(text[start:end]) - len(text[start:end].rstrip())
+    return Finding(
+        Category.BUG,
+        Severity.WARNING,
+        text[start:end],
+        f"The model would rather write {slip.what}.",
+        start - scope.start,
+        end - scope.start,
+        text[start : slip.start] + slip.put + text[slip.end : end],
+        one.confidence,
+    )
+
+
+def _overlap(one: Finding, other: Finding) -> bool:
+    return one.start < other.end and other.start < one.end

@@ -13,14 +13,15 @@ import math
 from dataclasses import dataclass
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Engine, Priority, Request, Sampling
+from fimls.engine.base import Engine, Given, Priority, Request, Sampling, Stream
 from fimls.errors import FimlsError
 from fimls.fim import Prompt, Window
 from fimls.template import BoundTemplate
 
-# What is shown of the code around the line: some 900 tokens at most.
+# What is shown of the code around the line, and a step more before it: some 1,200 tokens at most.
 MOST_BEFORE_CHARS = 2_000
 MOST_AFTER_CHARS = 1_000
+_STEP_CHARS = 1_000
 # A line has fewer tokens than characters; longer ones are not weighed, it would take seconds.
 MOST_LINE_CHARS = 400
 
@@ -42,13 +43,15 @@ class Correction:
     ) -> Correction:
         """``replacement`` in the place of ``text[start:end]``, widened to whole lines."""
         first = text.rfind("\n", 0, start) + 1
+        # Stands still from line to line, so that their prompts begin with the same tokens.
+        top = max(0, first - MOST_BEFORE_CHARS) // _STEP_CHARS * _STEP_CHARS
         last = text.find("\n", end)
         last = len(text) if last < 0 else last
         return cls(
-            before=_unix(text[max(0, first - MOST_BEFORE_CHARS) : first]),
-            after=_unix(text[last + 1 : last + 1 + MOST_AFTER_CHARS]),
-            written=_unix(text[first:last]) + "\n",
-            corrected=_unix(text[first:start] + replacement + text[end:last]) + "\n",
+            before=unix(text[top:first]),
+            after=unix(text[last + 1 : last + 1 + MOST_AFTER_CHARS]),
+            written=unix(text[first:last]) + "\n",
+            corrected=unix(text[first:start] + replacement + text[end:last]) + "\n",
             name=name,
             language=language,
         )
@@ -81,26 +84,37 @@ class Weigher:
 
     def _logprob(self, prompt: Prompt, text: str, cancel: Cancel) -> float | None:
         """How likely the model writes ``text`` here, as the logarithm of its probability."""
-        if len(text) > MOST_LINE_CHARS:
+        vocabulary = self._engine.vocabulary
+        if len(text) > MOST_LINE_CHARS or vocabulary is None:
             return None
-        # A grammar of one sentence: the likeliest token of those that go on spelling it.
+        given = tuple(map(Given, vocabulary.tokenize(text)))
+        # For engines that only generate, a grammar of one sentence: the likeliest token of those
+        # that go on spelling it.
         sampling = Sampling(grammar=f"root ::= {json.dumps(text, ensure_ascii=False)}")
-        request = Request(prompt, len(text), sampling, Priority.REVIEW, logprobs=True)
-        spelt, total = "", 0.0
-        try:
-            stream = self._engine.stream(request, cancel)
-        except FimlsError:
-            return None  # this engine has no grammars
-        try:
-            for piece in stream:
-                if piece.logprob is None:
-                    return None
-                spelt += piece.text
-                total += piece.logprob
-        finally:
-            stream.close()
-        return total if spelt == text else None
+        wanted = Request(prompt, len(given), priority=Priority.REVIEW, logprobs=True, given=given)
+        spelt = Request(prompt, len(text), sampling, Priority.REVIEW, logprobs=True)
+        for request in (wanted, spelt):
+            try:
+                stream = self._engine.stream(request, cancel)
+            except FimlsError:
+                continue  # this engine weighs no given text, or has no grammars
+            return _sum(stream, text)
+        return None
 
 
-def _unix(text: str) -> str:
+def _sum(stream: Stream, text: str) -> float | None:
+    spelt, total = "", 0.0
+    try:
+        for piece in stream:
+            if piece.logprob is None:
+                return None
+            spelt += piece.text
+            total += piece.logprob
+    finally:
+        stream.close()
+    return total if spelt == text else None
+
+
+def unix(text: str) -> str:
+    """With line ends as models know them."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -6,15 +6,19 @@ a document.
 """
 
 from fimls.scope.languages import language_of
+from fimls.scope.leaves import Leaf, LeafKind, leaves
 from fimls.scope.outline import Outline, Scope, is_code, n_faults, outline, signatures
 from fimls.scope.watcher import Watcher, watch
 
 __all__ = [
+    "Leaf",
+    "LeafKind",
     "Outline",
     "Scope",
     "Watcher",
     "is_code",
     "language_of",
+    "leaves",
     "n_faults",
     "outline",
     "signatures",
