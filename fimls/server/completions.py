@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fimls.cancel import Cancel
 from fimls.completer import Completer, OnPart
@@ -128,7 +128,7 @@ class Completions:
     async def _first_of(self, known: Completion | None, ask: _Ask) -> Completion | None:
         """The completion, or a part of it that can be shown long before; it then goes on."""
         loop = asyncio.get_running_loop()
-        part: asyncio.Future[Completion | None] = loop.create_future()
+        part: asyncio.Future[Completion] = loop.create_future()
 
         def show(found: Completion) -> None:
             if not part.done():
@@ -144,17 +144,20 @@ class Completions:
         self._working.add(whole)
         whole.add_done_callback(self._working.discard)
         try:
-            await asyncio.wait({whole, part}, return_when=asyncio.FIRST_COMPLETED)
+            first: set[asyncio.Future[Any]] = {whole, part}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             whole.cancel()
             raise
         if whole.done():
             return whole.result()
-        whole.add_done_callback(partial(self._grown, ask, part.result()))
-        return part.result()
+        shown = part.result()
+        whole.add_done_callback(partial(self._grown, ask, shown))
+        self.last = (ask.place.snapshot.uri, shown)
+        return shown
 
     def _grown(
-        self, ask: _Ask, shown: Completion | None, whole: asyncio.Future[Completion | None]
+        self, ask: _Ask, shown: Completion, whole: asyncio.Future[Completion | None]
     ) -> None:
         """The rest of what is shown has come, unless it was taken back."""
         if whole.cancelled():
@@ -163,7 +166,7 @@ class Completions:
             logger.error("failed", exc_info=whole.exception())
             return
         found = whole.result()
-        if found is not None and shown is not None:
+        if found is not None:
             document = ask.place.snapshot
             told = {"uri": document.uri, "version": document.version}
             self._session.protocol.notify(GROWN, {**told, "changed": found.text != shown.text})

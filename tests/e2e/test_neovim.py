@@ -202,6 +202,31 @@ def test_moving_takes_the_request_back(open_neovim: Open) -> None:
     vim.wait_ghost("")
 
 
+# What stands of BODY while it is being generated: whole lines.
+BEGINNINGS = {"size = w * h", "size = w * h\n    print(size)"}
+IS_IDLE = "return require('fimls.server').status.state == 'idle'"
+
+
+def test_a_long_suggestion_grows(open_neovim: Open) -> None:
+    """Its first lines are shown as soon as they stand, the rest when all is there."""
+    vim = open_neovim(delay_ms=250, completion={"t_max_predict_ms": 30_000})
+    vim.type("o")
+    vim.terminal.wait("the first lines", lambda: vim.ghost() in BEGINNINGS)
+    vim.wait_ghost(BODY)
+    vim.type(neovim.TAB)
+    vim.wait_buffer(AREA + "    " + BODY)
+
+
+def test_what_was_dismissed_does_not_grow(open_neovim: Open) -> None:
+    vim = open_neovim(delay_ms=250, completion={"t_max_predict_ms": 30_000})
+    vim.type("o")
+    vim.terminal.wait("the first lines", lambda: vim.ghost() in BEGINNINGS)
+    vim.type(neovim.DISMISS)
+    vim.terminal.wait("the end of it", lambda: vim.lua(IS_IDLE))
+    vim.settle()
+    assert not vim.ghost()
+
+
 @IN_0_10_TOO
 def test_moving_removes_what_is_shown(open_neovim: Open) -> None:
     vim = open_neovim()
@@ -488,11 +513,12 @@ def test_the_real_model_completes_the_norm(way: str, tmp_path: Path) -> None:
         vim.ready()
         vim.type("4Go")
         vim.terminal.wait("a suggestion", vim.ghost, timeout_s=30)
+        vim.terminal.wait("all of it", lambda: vim.lua(IS_IDLE), timeout_s=30)
         assert vim.ghost().startswith("r = ")
+        assert vim.explain()["stop_reason"] in {"scope", "suffix"}
         vim.type(neovim.TAB)
         lines = vim.buffer.split("\n")
         assert lines[:4] == head.rstrip("\n").split("\n")
         assert lines[4].startswith("    r = ")
         assert "sqrt" in lines[4]
         assert lines[5:] == ["    return r"]
-        assert vim.explain()["stop_reason"] in {"scope", "suffix"}

@@ -183,6 +183,29 @@ def test_explains_the_last_completion(window: VSCode, opened: Callable[[], Path]
     )
 
 
+def test_a_long_suggestion_grows_unless_dismissed(tmp_path: Path) -> None:
+    """Its first lines are shown as soon as they stand, the rest when all is there."""
+    beginnings = {"size = w * h", "size = w * h\n    print(size)"}
+    answers, slowly = {"def area(w, h):": BODY}, {"delay_ms": 250, "t_max_predict_ms": 30_000}
+    env = serving.scripted(tmp_path / "config", answers, **slowly)
+    with vscode.opened(tmp_path, env) as code:
+        for name, is_wanted in (("wanted.py", True), ("dismissed.py", False)):
+            file = code.folder / name
+            file.write_text(AREA.rstrip("\n"), encoding="utf-8")
+            code.open(file)
+            code.press("Control+End", "Enter")
+            code.wait("the first lines", lambda: code.ghost in beginnings)
+            if is_wanted:
+                code.wait_ghost(BODY)
+                code.press("Tab")
+                assert code.saved(file).rstrip("\n") == AREA + "    " + BODY
+            else:
+                code.press("Escape")
+                code.wait("no ghost", lambda: not code.ghost)
+                code.wait("the end of it", lambda: code.status() == "ready")
+                assert not code.ghost
+
+
 def test_a_missing_server_is_one_message_with_a_next_step(tmp_path: Path) -> None:
     """It says what is missing and offers to install it; nothing is downloaded by itself."""
     settings = {"fimls.client.command": ["no-such-fimls"]}

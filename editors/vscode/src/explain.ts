@@ -9,7 +9,7 @@ export interface Explained {
 
 // In the order of reading; the server may tell more.
 const FACTS = [
-  "stop_reason", "cached", "model", "template", "language", "n_prompt", "n_evaluated",
+  "stop_reason", "cached", "is_part", "model", "template", "language", "n_prompt", "n_evaluated",
   "n_generated", "n_discarded", "t_first_token_ms", "t_total_ms", "t_scope_ms",
   "session",
 ];

@@ -72,7 +72,7 @@ class Extension implements vscode.Disposable {
       "fimls.explainLast": () => this.#explain(),
       "fimls.createEnvironment": () => this.#create(),
       "fimls.menu": () => this.#menu(),
-      "fimls.dismiss": () => this.#dismiss(),
+      "fimls.dismiss": () => this.#hide(),
       ...reviewCommands((command, argument) => this.#execute(command, argument)),
     };
     for (const [name, action] of Object.entries(commands)) {
@@ -148,7 +148,8 @@ class Extension implements vscode.Disposable {
     });
     client.onNotification("fimls/grown", (grown: Grown) => {
       if (grown.changed && this.#isShown(grown)) {
-        this.#ask();
+        // VS Code keeps what it shows as long as it fits, and the beginning does.
+        void this.#hide().then(() => this.#ask());
       }
     });
     // Now, and after each time that the server ended.
@@ -201,8 +202,8 @@ class Extension implements vscode.Disposable {
     void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
   }
 
-  /** Hides what is suggested, as Escape always does, and lets it not come back grown. */
-  #dismiss(): Thenable<unknown> {
+  /** Hides what is suggested, as Escape does; it does not come back grown. */
+  #hide(): Thenable<unknown> {
     this.#shown = undefined;
     return vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
   }

@@ -161,7 +161,8 @@ local LEVELS = {
 --- The client's configuration, as vim.lsp.config and vim.lsp.start take it.
 function M.client_config()
   local capabilities = vim.lsp.protocol.make_client_capabilities()
-  capabilities.experimental = { fimls = { status = true } } -- fimls/status notifications, please
+  -- fimls/status notifications, please, and the first lines of long completions before their end.
+  capabilities.experimental = { fimls = { status = true, grows = true } }
   local settings = config.current.settings
   -- An empty Lua table is a list in JSON, unless told otherwise.
   settings = next(settings) and settings or vim.empty_dict()
@@ -173,6 +174,13 @@ function M.client_config()
     handlers = {
       ['fimls/status'] = function(_, status)
         M.set_status(status)
+        return vim.NIL
+      end,
+      ['fimls/grown'] = function(_, params)
+        local shown = params.changed and session.get()
+        if shown and vim.uri_from_bufnr(shown.buf) == params.uri then
+          shown:grow()
+        end
         return vim.NIL
       end,
       ['window/showMessage'] = function(_, params)

@@ -22,6 +22,7 @@ local M = {}
 ---@field cursor integer[]  0-based row and byte column that has been dealt with
 ---@field pending? { client: vim.lsp.Client, id: integer }
 ---@field unanswered? { tick: integer, cursor: integer[], kind: integer }  asked while there was no engine yet
+---@field answered? { tick: integer, cursor: integer[], kind: integer }  what the suggestions are for
 ---@field timer? uv.uv_timer_t
 ---@field pasted boolean  the last change was too large to have been typed
 ---@field block boolean  Insert mode was entered for a whole block
@@ -146,7 +147,7 @@ function Session:answer(err, result, client, context)
     self.unanswered = state ~= 'idle' and state ~= 'thinking' and context or nil
   end
   local items = type(result) == 'table' and (result.items or result) or {}
-  self.suggestions, self.index = {}, 1
+  self.suggestions, self.index, self.answered = {}, 1, context
   for _, item in ipairs(items) do
     local suggestion = Suggestion.new(self.buf, item, context.cursor, client)
     if suggestion then
@@ -201,18 +202,28 @@ function Session:ask(kind)
   end
 end
 
---- The engine has become ready: what was asked for too early is asked for again.
-function Session:ask_again()
-  local asked = self.unanswered
-  self.unanswered = nil
-  if
-    asked
+--- Whether nothing has been typed, moved or left since something was asked for.
+function Session:is_there_still(asked)
+  return asked
     and self.buf == api.nvim_get_current_buf()
     and inserting()
     and asked.tick == api.nvim_buf_get_changedtick(self.buf)
     and vim.deep_equal(asked.cursor, cursor_now())
-  then
+end
+
+--- The engine has become ready: what was asked for too early is asked for again.
+function Session:ask_again()
+  local asked = self.unanswered
+  self.unanswered = nil
+  if self:is_there_still(asked) then
     self:ask(asked.kind)
+  end
+end
+
+--- What is shown was the beginning: the whole is there now, unless it was dismissed meanwhile.
+function Session:grow()
+  if self.index == 1 and self:shown() and self:is_there_still(self.answered) then
+    self:ask(AUTOMATIC)
   end
 end
 
