@@ -141,7 +141,8 @@ def _style(draft: Draft) -> str | None:
     spaces = sum(line.startswith("  ") for line in lines)
     if tabs > 4 * spaces:
         return "\t"
-    return " " * 4 if spaces > 4 * tabs else None
+    # Where both stand, a tab is no level: eight columns, in the GNU style.
+    return " " * 4 if spaces and not tabs else None
 
 
 def _as(style: str, line: str) -> str:

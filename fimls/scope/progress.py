@@ -45,6 +45,10 @@ class Progress:
         return self.text[: self.end]
 
     @property
+    def seen_ends_line(self) -> bool:
+        return self.text[self.end - 1 : self.end] == "\n"
+
+    @property
     def floor_indent(self) -> int:
         """A line left of this column is outside."""
         return self.floor.indent if self.floor else 0

@@ -45,9 +45,12 @@ _INDENT = re.compile(r"[ \t]*")
 
 
 def width(text: str, start: int = 0) -> int:
-    """The indentation of the line at ``start``, in columns; a tab is worth four."""
+    """The indentation of the line at ``start``, in columns; a tab goes to the next eighth.
+
+    Where a file has tabs alone, any width will do; those that mix them with spaces mean eight.
+    """
     found = _INDENT.match(text, start)
-    return len(found.group().expandtabs(4)) if found else 0
+    return len(found.group().expandtabs(8)) if found else 0
 
 
 @dataclass(frozen=True, slots=True)

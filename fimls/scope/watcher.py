@@ -100,7 +100,7 @@ class Watcher:
     def _advance(self) -> Cut | None:
         progress = self._progress
         for found in _STEP.finditer(progress.text, progress.end):
-            cut = self._step(found.end(), final=False) or self._on_stuck_line()
+            cut = self._step(found.end(), final=False) or self._within_line()
             if cut is not None:
                 return cut
             if progress.end > MOST_GENERATED:
@@ -149,9 +149,14 @@ class Watcher:
         self._awaits_head = True
         return cut
 
-    def _on_stuck_line(self) -> Cut | None:
-        """The line goes on and on; it is looked at each time it has grown by as much again."""
-        progress = self._progress
+    def _within_line(self) -> Cut | None:
+        """A string or comment over lines, or a line that goes on and on.
+
+        The latter is looked at each time it has grown by as much again.
+        """
+        progress, opaque = self._progress, self._scanner.opaque
+        if opaque is not None and not self._in_opaque and progress.seen_ends_line:
+            return at_line_end.ended_inside(progress, opaque.start)
         if progress.end - max(progress.line_start, self._unstuck_until) < LONGEST_IN_LINE:
             return None
         self._unstuck_until = progress.end
@@ -162,7 +167,7 @@ class Watcher:
     def _prose(self, *, final: bool) -> Cut | None:
         progress = self._progress
         start, end = progress.line_start, progress.end
-        if not (final or progress.text[end - 1 : end] == "\n"):
+        if not (final or progress.seen_ends_line):
             return None
         progress.line_start = end
         has_text = bool(progress.text[:start].strip() or self.site.head.strip())
@@ -172,7 +177,9 @@ class Watcher:
     def _finish(self, reason: StopReason) -> Cut:
         progress = self._progress
         line = progress.text[progress.line_start :]
-        if line.strip() and not progress.brackets.depth and self._scanner.opaque is None:
+        opaque = self._scanner.opaque
+        is_whole = opaque is None or opaque.closer == "\n"  # a comment ends with its line
+        if line.strip() and not progress.brackets.depth and is_whole:
             cut = progress.add_line(line, progress.end)
             if cut is not None:
                 return cut

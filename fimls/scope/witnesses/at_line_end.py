@@ -10,7 +10,7 @@ from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
 from fimls.scope.progress import Progress
 from fimls.scope.scan import Mark, matches
 from fimls.scope.site import width
-from fimls.scope.suffix import meets_tail
+from fimls.scope.suffix import is_common, meets_tail
 
 # What may stand between the end of a block and the end of its line.
 _CLOSES_MORE = re.compile(r"[;,)\s]*")
@@ -49,6 +49,23 @@ def _whole(progress: Progress, end: int) -> Cut | None:
         if progress.brackets.depth
         else _end_of_statement(progress, line, end)
     )
+
+
+def ended_inside(progress: Progress, start: int) -> Cut | None:
+    """A line ended in a comment or string from ``start``: perhaps it is what follows.
+
+    A documentation comment would else be known only by its end, hundreds of tokens later.
+    """
+    ahead = progress.site.ahead
+    if progress.brackets.depth or start != progress.head_start or not ahead:
+        return None
+    seen = progress.text[start : progress.end]
+    if not (ahead[0].text + "\n").startswith(seen):
+        return None
+    lines = seen.splitlines()
+    if len(lines) < 2 or is_common(lines[1].strip()):
+        return None
+    return progress.stop(progress.line_start, StopReason.SUFFIX, seen=progress.end)
 
 
 def _loop(progress: Progress, end: int) -> Cut | None:
