@@ -3,13 +3,14 @@
     python docs/pictures/make.py            # all
     python docs/pictures/make.py neovim     # neovim.svg and the animation session.svg
     python docs/pictures/make.py vscode     # vscode.png
-    python docs/pictures/make.py emacs      # emacs.svg; and so vim.svg
+    python docs/pictures/make.py emacs      # emacs.svg; and so helix.svg, vim.svg
 
 Each picture is the screen of an editor in which the text was typed as you would type it.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -44,6 +45,9 @@ PLAIN = (
     "vim.o.swapfile = false;"
     "vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a92a3', italic = true })"
 )
+
+# Emacs does not ask a terminal what its background is, and takes it for a light one.
+DARK = "(setq frame-background-mode 'dark) (mapc #'frame-set-background-mode (frame-list))"
 
 
 def shot(vim: Neovim, seconds: float, caption: str = "") -> Frame:
@@ -103,12 +107,25 @@ def vscode_picture(home: Path) -> None:
 def emacs_picture(home: Path) -> None:
     """``emacs.svg``: ghost text in lsp-mode."""
     env = serving.real_model(home / "config")
-    running = Emacs(install.emacs(), home, NORM, env, name="norm.py", rows=12, columns=78)
+    look = {"look": DARK, "rows": 12, "columns": 78}
+    running = Emacs(install.emacs(), home, NORM, env, name="norm.py", **look)  # type: ignore[arg-type] # a plain dict
     with running.terminal as terminal:
         running.ready()
         terminal.type("\x1bgg4\r\x05\r\x1b\\")  # to line 4, its end, a new line, ask
         terminal.wait("r = ", timeout_s=60)
         save(terminal, "emacs.svg", "fimls in Emacs")
+
+
+def helix_picture(home: Path) -> None:
+    """``helix.svg``: the menu."""
+    shutil.copytree(ROOT / "editors/helix", home / ".config/helix")
+    env = serving.real_model(home / "config")
+    with opened([install.helix().command], home, env) as terminal:
+        terminal.type("4Go    ")  # Debian's Helix comes without the grammars that indent
+        terminal.wait("INS")
+        terminal.type("\x18")
+        terminal.wait("r = ", timeout_s=60)
+        save(terminal, "helix.svg", "fimls in Helix")
 
 
 def vim_picture(home: Path) -> None:
@@ -145,7 +162,7 @@ def save(terminal: Terminal, name: str, title: str) -> None:
 
 def main(names: list[str]) -> None:
     makers = {"neovim": neovim_pictures, "vscode": vscode_picture}
-    makers |= {"emacs": emacs_picture, "vim": vim_picture}
+    makers |= {"emacs": emacs_picture, "helix": helix_picture, "vim": vim_picture}
     for name in names or makers:
         with tempfile.TemporaryDirectory() as home:
             makers[name](Path(home))

@@ -1,3 +1,4 @@
+filetype plugin indent on
 packadd! ale
 set omnifunc=ale#completion#OmniFunc
 set completeopt+=menuone " a single item is asked about too

@@ -32,6 +32,7 @@ class Emacs:
         *,
         page: str = "fimls-lsp-mode.el",
         name: str = "area.py",
+        look: str = "",
         **size: int,
     ) -> None:
         project = home / "project"
@@ -44,6 +45,7 @@ class Emacs:
         init.write_text(
             f"(dolist (folder '({folders})) (add-to-list 'load-path folder))\n"
             "(setq make-backup-files nil auto-save-default nil inhibit-startup-screen t)\n"
+            f"{look}\n"
             f"{LSP_MODE if page == 'fimls-lsp-mode.el' else ''}\n"
             f'(setq lsp-session-file "{home}/session")\n'
             f'(load "{PAGES / page}")\n',
