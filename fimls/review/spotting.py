@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fimls.cancel import Cancel
 from fimls.engine.base import Engine, Given, Priority, Request
 from fimls.errors import BadRequest
-from fimls.fim import Window
+from fimls.fim import Prompt, Window
 from fimls.review.slips import Slip
 from fimls.review.weighing import Correction, Weigher, unix
 from fimls.template import BoundTemplate
@@ -85,6 +85,11 @@ class Spotter:
     ) -> list[Slip]:
         """The few slips that one pass over the code finds likeliest."""
         start, end = part
+        above = unix(text[max(0, start - _MOST_AROUND_CHARS) : start])
+        below = unix(text[end : end + _MOST_AROUND_CHARS])
+        prompt = self._template.render(Window(above, "", below, *file))
+        if prompt.heal or not prompt.tokens or not self._can_weigh(prompt, cancel):
+            return []
         ids = self._vocabulary.tokenize(unix(text[start:end]))
         rivals: dict[int, dict[int, list[Slip]]] = {}
         for slip in slips:
@@ -94,18 +99,13 @@ class Spotter:
                 rivals.setdefault(at, {}).setdefault(rival, []).append(slip)
         if not rivals:
             return []
-        above = unix(text[max(0, start - _MOST_AROUND_CHARS) : start])
-        below = unix(text[end : end + _MOST_AROUND_CHARS])
-        prompt = self._template.render(Window(above, "", below, *file))
-        if prompt.heal or not prompt.tokens:
-            return []
         given = [Given(token, tuple(rivals.get(at, ()))) for at, token in enumerate(ids)]
         given = given[: max(rivals) + 1]
         request = Request(prompt, len(given), priority=Priority.REVIEW, given=tuple(given))
         try:
             stream = self._engine.stream(request, cancel)
         except BadRequest:
-            return []  # it cannot weigh text, or has no room for so much of it
+            return []  # no room for so much text
         suspected: list[tuple[float, Slip]] = []
         try:
             for at, piece in enumerate(stream):
@@ -119,6 +119,17 @@ class Spotter:
             stream.close()
         suspected.sort(key=lambda pair: -pair[0])
         return [slip for more, slip in suspected[:MOST_WEIGHED] if more > _LEAST_SUSPICION]
+
+    def _can_weigh(self, prompt: Prompt, cancel: Cancel) -> bool:
+        """Asked first: where a server does the tokenising, each of many texts is a request."""
+        given = (Given(prompt.tokens[-1]),)
+        try:
+            self._engine.stream(
+                Request(prompt, 1, priority=Priority.REVIEW, given=given), cancel
+            ).close()
+        except BadRequest:
+            return False
+        return True
 
 
 def _place(slip: Slip) -> tuple[int, int]:
