@@ -448,8 +448,9 @@ def test_reviews_by_code_actions(open_neovim: Open) -> None:
 
 
 def test_health_names_the_parts(open_neovim: Open) -> None:
-    vim = open_neovim(rows=60)
-    vim.command("checkhealth fimls")
+    """Asked at once, it waits for the server that is just starting."""
+    vim = open_neovim(rows=60, wait=False)
+    vim.terminal.type(":checkhealth fimls\r")
     vim.terminal.wait("the report", lambda: "running, for 1 buffers" in vim.buffer)
     report = vim.buffer
     assert "set up" in report

@@ -40,7 +40,11 @@ function M.check()
       'Reinstall with: pipx reinstall fimls',
     })
   end
-  local clients = vim.lsp.get_clients({ name = 'fimls' })
+  local clients = {}
+  vim.wait(5000, function() -- it may just be starting
+    clients = vim.lsp.get_clients({ name = 'fimls' })
+    return #clients > 0 or server.status.state ~= 'loading'
+  end)
   if #clients > 0 then
     health.ok(('running, for %d buffers'):format(#session.buffers()))
   else
@@ -56,7 +60,7 @@ function M.check()
   end
 
   health.start('Keys')
-  for name, lhs in pairs(config.current.keys) do
+  for name, lhs in vim.spairs(config.current.keys) do
     if lhs and lhs ~= '' then
       local map = vim.fn.maparg(lhs, 'i', false, true)
       if (map.desc or ''):match('^fimls: ') then

@@ -27,6 +27,8 @@ function M.set_status(status)
   end
 end
 
+local STARTING = 'the server is starting'
+
 local INSTALL = 'install it with "pipx install ." in its repository, or set `cmd`; '
   .. 'see :help fimls-install'
 
@@ -202,6 +204,9 @@ end
 --- Starts the program. Neovim hears of its end only after the plugin, and of nothing bad: it
 --- would show two lines about it and wait for <Enter>.
 local function spawn(cmd, root, dispatchers)
+  if M.status.state == 'stopped' then
+    M.set_status({ state = 'loading', message = STARTING })
+  end
   local on_exit = dispatchers.on_exit
   dispatchers.on_exit = function(code, signal)
     local buffers = session.buffers() -- Neovim detaches them
@@ -334,7 +339,8 @@ function M.setup()
       local client = vim.lsp.get_client_by_id(event.data.client_id)
       if client and client.name == 'fimls' then
         vim.b[event.buf].fimls_client = client.id
-        if M.status.state == 'stopped' or M.status.state == 'error' then
+        local untold = M.status.state == 'stopped' or M.status.message == STARTING
+        if untold or M.status.state == 'error' then
           M.set_status({ state = 'idle', message = '' })
         end
         add_root(client, M.root(event.buf))
