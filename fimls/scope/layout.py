@@ -149,6 +149,18 @@ def begins_as_continuation(bare: str, language: Language) -> bool:
     )
 
 
+# Headers of statements that need no braces.
+_BARE_HEADER = re.compile(r"\s*(\}\s*)?((else\s+)?(if|for|foreach|while)\b.*\)|else|do)$")
+
+
+def wants_body(line: str, site: Site) -> bool:
+    """Whether a line is a header without braces, and what it holds does not follow the cursor."""
+    bare = strip_comment(line, site.language).rstrip()
+    if site.language.indented or not _BARE_HEADER.match(bare):
+        return False
+    return not site.ahead or site.ahead[0].indent <= width(site.head)
+
+
 def carries_on(bare: str, language: Language) -> bool:
     """Whether a line continues the statement above, so that no semicolon stands between them."""
     word = first_word(bare)
@@ -245,9 +257,12 @@ def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
     )
 
 
-def closes_header(indent: int, head: str, site: Site, floor: Floor) -> bool:
-    """A word like ``end`` that closes the enclosing block, which nothing else closes."""
-    ends, header = site.language.ends, floor.indent - 1
+def closes_header(indent: int, head: str, site: Site, header: int) -> bool:
+    """A word like ``end`` that closes the block of a header, which nothing else closes.
+
+    The header is indented by ``header`` columns.
+    """
+    ends = site.language.ends
     if indent != header or (first_word(head) or head[:1]) not in ends:
         return False
     following = next((line for line in site.ahead if line.indent <= header), None)

@@ -29,12 +29,14 @@ class Progress:
     line_depth: int = 0  # brackets of the generated text that the line began in
     statement_end: int | None = None  # where the statement ended, unless the next line goes on
     block: int | None = None  # indentation of the cursor's statement, which turned out a header
+    in_opaque: bool = field(init=False)  # still in the string or comment the cursor was in
     begins_anew: bool = False  # the cursor's statement was complete before the cursor
     awaits_rest: bool = False  # lines were unfinished: the rest of the cursor's is still to come
     member_done: bool = False
     was_blank: bool = False
 
     def __post_init__(self) -> None:
+        self.in_opaque = self.site.opaque is not None
         self.choice = Choice(self.site)
         self.brackets = Brackets(self.site)
         self.branches = Branches(self.site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from fimls.scope.brackets import MOST_OPEN, is_loose, pop
@@ -244,5 +245,11 @@ def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
             return 0 <= text.find(closer) < text.find(opener)
         if end == closer and opener != closer:
             return closer in text
-    # The same delimiter opens and closes: an odd number of them closes ours.
+    # The same delimiter opens and closes: an odd number of them closes ours. Headers are code, so
+    # the first ones tell, unless one stands in an example: code further down may spell delimiters.
+    if language.indented and language.definition:
+        headers = re.finditer(rf"\n[ \t]*(?:{language.definition}){_HEADER_ENDS}", text)
+        counts = [text.count(closer, 0, header.start()) for header in islice(headers, 5)]
+        if counts:
+            return sum(n % 2 for n in counts) * 2 > len(counts)
     return text.count(closer) % 2 == 1

@@ -40,15 +40,13 @@ class Watcher:
     _scanner: Scanner = field(init=False)
     _n_opening: int | None = None  # characters of a fence before the code, once it is known
     _awaits_head: bool = True  # the first word of the line has not been seen whole
-    _in_opaque: bool = False  # still in the string or comment that the cursor was in
     _unstuck_until: int = 0  # so far the line does not repeat itself
     _cut: Cut | None = None
 
     def __post_init__(self) -> None:
         self._progress = Progress(self.site)
         self._scanner = Scanner(self.site.language, opaque=self.site.opaque)
-        self._in_opaque = self.site.opaque is not None
-        if self._in_opaque or self.site.language.prose or self.site.mark:
+        if self.site.opaque is not None or self.site.language.prose or self.site.mark:
             self._n_opening = 0  # there a fence is text, or the end
 
     # -- what the completer calls
@@ -71,7 +69,7 @@ class Watcher:
     def part(self) -> int:
         """The length that may be shown before the generation is over: whole lines, 0 for none."""
         progress = self._progress
-        if self._cut is not None or self._in_opaque:
+        if self._cut is not None or self._progress.in_opaque:
             return 0
         return self._in_answer(progress.choice.part(progress.seen, progress.line_start))
 
@@ -111,7 +109,7 @@ class Watcher:
         """Look at the text up to ``end``."""
         progress = self._progress
         progress.end = self._scanner.end = end
-        if self.site.language.prose and not self._in_opaque:
+        if self.site.language.prose and not self._progress.in_opaque:
             return self._prose(final=final)
         cut = at_bracket.branch(progress, final=final)
         while cut is None:
@@ -137,15 +135,15 @@ class Watcher:
             return at_bracket.closed(self._progress, mark)
         if mark.kind is Kind.SEMICOLON:
             return at_bracket.semicolon(self._progress, mark)
-        if mark.kind is Kind.CLEAR and self._in_opaque:
-            self._in_opaque = False
+        if mark.kind is Kind.CLEAR and self._progress.in_opaque:
+            self._progress.in_opaque = False
             if self.site.opaque_owed:
                 return self._progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
         return None
 
     def _on_newline(self, mark: Mark) -> Cut | None:
         cut = at_line_end.ended(self._progress, mark)
-        self._in_opaque &= self._scanner.opaque is not None
+        self._progress.in_opaque &= self._scanner.opaque is not None
         self._awaits_head = True
         return cut
 
@@ -155,7 +153,7 @@ class Watcher:
         The latter is looked at each time it has grown by as much again.
         """
         progress, opaque = self._progress, self._scanner.opaque
-        if opaque is not None and not self._in_opaque and progress.seen_ends_line:
+        if opaque is not None and not self._progress.in_opaque and progress.seen_ends_line:
             return at_line_end.ended_inside(progress, opaque.start)
         if progress.end - max(progress.line_start, self._unstuck_until) < LONGEST_IN_LINE:
             return None

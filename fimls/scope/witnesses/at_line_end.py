@@ -85,7 +85,9 @@ def _loop(progress: Progress, end: int) -> Cut | None:
 
 
 def _first_line(progress: Progress, end: int) -> Cut | None:
-    if progress.site.opaque is not None and progress.site.opaque.one_line:
+    """A comment or string of one line ends with it, unless the string was closed before."""
+    opaque = progress.site.opaque
+    if opaque is not None and opaque.one_line and progress.in_opaque:
         return progress.stop(end, StopReason.SCOPE)
     return None
 
@@ -146,7 +148,7 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     if site.language.indented and layout.opens_block(whole, site.language):
         progress.block = width(site.head)
         return None
-    if layout.is_unfinished(whole, site.language):
+    if layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site):
         return None
     if site.language.indented and not site.language.ends:
         return progress.stop_unless_hanging(end)

@@ -53,10 +53,7 @@ def begun(progress: Progress) -> Cut | None:
         return cut
     indent = width(progress.text, start) + (0 if start else site.indent)
     if progress.block is not None and start and indent <= progress.block:
-        goes_on = first_word(head) in site.language.goes_on or layout.is_item_of_key(
-            indent, head, site
-        )
-        return None if goes_on else progress.stop(start, StopReason.SCOPE)
+        return _block_over(progress, progress.block, indent, head)
     lines = progress.choice.lines
     if start and (
         layout.is_owed_end(indent, head, site, lines)
@@ -65,6 +62,23 @@ def begun(progress: Progress) -> Cut | None:
     ):
         return progress.stop(start, StopReason.SUFFIX)
     return _layout(progress, indent, head)
+
+
+def _block_over(progress: Progress, block: int, indent: int, head: str) -> Cut | None:
+    """The block of the cursor's statement had ended with the line before, or ends with this one."""
+    site = progress.site
+    if first_word(head) in site.language.goes_on or layout.is_item_of_key(indent, head, site):
+        return None
+    if not layout.closes_header(indent, head, site, block):
+        return progress.stop(progress.line_start, StopReason.SCOPE)
+    progress.block = None
+    _end_statement(progress, head)
+    return None
+
+
+def _end_statement(progress: Progress, head: str) -> None:
+    """The statement ends with the word that the line begins with."""
+    progress.statement_end = progress.head_start + len(first_word(head) or head[:1])
 
 
 def _statement_over(progress: Progress, head: str) -> Cut | None:
@@ -82,8 +96,8 @@ def _layout(progress: Progress, indent: int, head: str) -> Cut | None:
     if progress.floor is None:
         progress.floor = floor_of(site, indent if site.is_fresh else None)
     if language.indented and indent < progress.floor.indent:
-        if layout.closes_header(indent, head, site, progress.floor):
-            progress.statement_end = progress.head_start + len(first_word(head) or head[:1])
+        if layout.closes_header(indent, head, site, progress.floor.indent - 1):
+            _end_statement(progress, head)
             return None
         belongs = (
             layout.goes_on_above(indent, head, site, progress.floor)
