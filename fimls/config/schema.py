@@ -200,7 +200,7 @@ class ReviewOptions:
         project=Project.SET,
     )
     slip_confidence: float = option(
-        0.95, "Slips whose correction is less likely than this, against the code as it is, are "
+        0.98, "Slips whose correction is less likely than this, against the code as it is, are "
         "not reported.",
         minimum=0.5, maximum=1.0, project=Project.SET,
     )  # fmt: skip
