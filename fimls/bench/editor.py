@@ -50,6 +50,7 @@ class Editor:
         """Start ``command`` as a server, and end it politely afterwards."""
         client = LanguageClient("fimls-bench", __version__)
         await client.start_io(*command)
+        logs = asyncio.ensure_future(_pass_over(client))
         try:
             answer = await asyncio.wait_for(
                 client.initialize_async(
@@ -82,6 +83,7 @@ class Editor:
                 await asyncio.wait_for(client.shutdown_async(None), START_S)
                 client.exit(None)
             await client.stop()  # type: ignore[no-untyped-call]  # pygls leaves it unannotated
+            logs.cancel()
 
     async def ping_ms(self) -> float | None:
         """The time to the answer of a question that costs nothing; ``None`` if it has none."""
@@ -199,6 +201,13 @@ class Editor:
             else None,
             "cached": told["cached"],
         }
+
+
+async def _pass_over(client: LanguageClient) -> None:
+    """Read what a server logs: some stop when nobody does."""
+    server = client._server  # noqa: SLF001 - pygls has no other way
+    while server is not None and server.stderr is not None and await server.stderr.read(65536):
+        pass
 
 
 def _text(answer: Any) -> str:

@@ -82,7 +82,7 @@ async def _measure(outcome: Outcome, session: Session, player: Editor | Peer, pl
         )
     outcome.records.extend(records)
     outcome.costs.append(
-        Cost(session.name, name, _cpu_s(player.pid) - before_s, _rss_mb(player.pid))
+        Cost(session.name, name, _cpu_s(player.pid) - before_s, rss_mb(player.pid))
     )
 
 
@@ -103,5 +103,6 @@ def _cpu_s(pid: int) -> float:
     return sum(times.user + times.system for times in (p.cpu_times() for p in _family(pid)))
 
 
-def _rss_mb(pid: int) -> float:
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process and its children."""
     return sum(process.memory_info().rss for process in _family(pid)) / MEGABYTE

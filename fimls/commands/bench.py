@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fimls.bench import endurance
 from fimls.bench import load as load_test
 from fimls.cancel import Cancel
 from fimls.config import Config, Source, load
@@ -22,6 +23,8 @@ from fimls.config import Config, Source, load
 if TYPE_CHECKING:
     from fimls.bench.replay import Outcome, Plan
     from fimls.bench.sessions import Session
+
+INTERRUPTED = 130  # as shells count it: 128 and the signal
 
 
 def add_parser(
@@ -71,6 +74,7 @@ def add_parser(
     replay.add_argument("--json", metavar="OUT", type=Path, help="every record, and the figures")
     replay.set_defaults(bench=_replay)
     load_test.add_parser(kinds, common)
+    endurance.add_parser(kinds, common)
     engine = kinds.add_parser(
         "engine",
         parents=[common],
@@ -101,7 +105,11 @@ def add_parser(
 
 
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
-    status: int = args.bench(args, sources)
+    try:
+        status: int = args.bench(args, sources)
+    except KeyboardInterrupt:
+        print("broken off", file=sys.stderr)
+        return INTERRUPTED
     return status
 
 

@@ -45,6 +45,8 @@ _MARKUP = re.compile("|".join(re.escape(marker) for marker in MARKERS))
 
 Script = str | Mapping[str, str] | Callable[[Prompt], str]
 
+MOST_REQUESTS = 100  # that are kept
+
 
 class ScriptedVocabulary:
     """Numbers words as they come; implements ``fimls.engine.base.Vocabulary``."""
@@ -113,7 +115,7 @@ class ScriptedEngine:
     mapping from what a prompt's text contains to the answer: the longest key
     found decides, and a prompt without any is answered by an end token. Answers
     are texts for the cursor, so what ``heal`` covers is not part of them; an
-    end-token spelling inside one ends it there. ``requests`` keeps what was asked.
+    end-token spelling inside one ends it there. ``requests`` keeps what was asked last.
     ``prompt_tokens_per_s`` is a speed to pretend; ``None`` is a remote engine's.
     """
 
@@ -155,6 +157,7 @@ class ScriptedEngine:
         if request.given:
             raise BadRequest("the scripted engine weighs no text")
         self.requests.append(request)
+        del self.requests[:-MOST_REQUESTS]
         n_common = _common_prefix(self._warm, tokens)
         self._warm = tokens
         usage = Usage(n_prompt=len(tokens), n_evaluated=max(1, len(tokens) - n_common))

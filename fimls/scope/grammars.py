@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 from tree_sitter import Language, Parser, Point, Tree
 
@@ -55,6 +56,30 @@ _CHUNK = 8192
 _MOST_FAULTS = 100
 
 
+class _Buffers:
+    """What one parser at a time reads from, piece by piece.
+
+    py-tree-sitter 0.26 never lets go of what it is given to read (``parser_read_wrapper``
+    keeps a reference). So it is always given the same objects, one for each power of two.
+    """
+
+    def __init__(self) -> None:
+        self._by_size = {1 << n: bytearray(1 << n) for n in range(_CHUNK.bit_length())}
+
+    def filled(self, source: bytes, offset: int) -> bytes:
+        """Some of ``source`` from ``offset`` on; empty at its end."""
+        n_left = len(source) - offset
+        if n_left <= 0:
+            return b""
+        size = min(_CHUNK, 1 << (n_left.bit_length() - 1))
+        buffer = self._by_size[size]
+        buffer[:] = source[offset : offset + size]
+        return cast("bytes", buffer)  # any buffer will do
+
+
+_idle_buffers: list[_Buffers] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """A loaded grammar. Texts are ASCII: a byte is a character."""
@@ -68,8 +93,13 @@ class Grammar:
         # The thread's own time: a busy machine makes no parser stuck.
         deadline = time.thread_time() + t_max_ms / 1000
 
+        try:
+            buffers = _idle_buffers.pop()
+        except IndexError:  # as many as there are threads that parse at the same time
+            buffers = _Buffers()
+
         def read(offset: int, _point: Point) -> bytes:
-            return source[offset : offset + _CHUNK]
+            return buffers.filled(source, offset)
 
         def is_over(_offset: int, _has_error: bool) -> bool:
             return time.thread_time() > deadline  # true: give up
@@ -78,6 +108,8 @@ class Grammar:
             return Parser(self.language).parse(read, progress_callback=is_over)
         except (ValueError, RuntimeError):
             return None
+        finally:
+            _idle_buffers.append(buffers)
 
     def n_errors(self, text: str, t_max_ms: float = T_MAX_PARSE_MS) -> int | None:
         """How many ERROR and MISSING nodes the tree of ``text`` has."""

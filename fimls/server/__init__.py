@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from fimls.server.features import register
+from fimls.server.logs import PatientHandler
 from fimls.server.session import Session
 from fimls.server.settings import ReadSource
 
@@ -31,10 +32,10 @@ def serve(sources: Sequence[ReadSource]) -> int:
     closing = threading.Thread(target=session.backend.close, daemon=True)
     closing.start()
     closing.join(_CLOSE_S)
+    logging.shutdown()
     if threading.active_count() > 1:
         # A thread is still inside llama.cpp, loading perhaps: taking the interpreter down
         # around it can crash, and waiting for it would keep the editor from closing.
-        logging.shutdown()
         os._exit(session.protocol.exit_status)
     return session.protocol.exit_status
 
@@ -42,7 +43,8 @@ def serve(sources: Sequence[ReadSource]) -> int:
 def _log(session: Session) -> None:
     """Where the settings say; pygls' own lines hold source code, so they are for ``debug``."""
     log = session.settings.config.log
-    handler = logging.FileHandler(log.file) if log.file else logging.StreamHandler()
+    handler: logging.Handler
+    handler = logging.FileHandler(log.file) if log.file else PatientHandler()
     logging.basicConfig(
         handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

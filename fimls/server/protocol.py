@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from typing import Any
 
 import cattrs
@@ -32,6 +33,8 @@ class Protocol(LanguageServerProtocol):
     - Requests with malformed parameters, before ``initialize`` and after ``shutdown`` get
       the error that the specification names, instead of none.
     - Errors carry a sentence and no traceback.
+    - What has been handled is forgotten. pygls 2.1 keeps the future of every notification, and
+      of every step of its own handlers: two kilobytes a key, for ever.
     - ``exit_status`` says how the session ended; pygls swallows its own ``SystemExit``.
     """
 
@@ -59,6 +62,20 @@ class Protocol(LanguageServerProtocol):
         elif self._workspace is None and getattr(message, "method", "") != types.EXIT:
             return  # notifications before ``initialize`` are to be dropped
         super().handle_message(message)
+
+    def _execute_handler(
+        self,
+        msg_id: MsgId,
+        handler: Callable[..., Any],
+        callback: Callable[[Future[Any]], None],
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        def done(future: Future[Any]) -> None:
+            self._request_futures.pop(msg_id, None)
+            callback(future)
+
+        super()._execute_handler(msg_id, handler, done, args, kwargs)
 
     def _refusal(self, method: str) -> JsonRpcException | None:
         if self._shutdown:
