@@ -254,7 +254,11 @@ def _pulls_diagnostics(able: types.ClientCapabilities) -> bool:
 
 
 def _takes_markdown(ls: Session) -> bool:
+    """Whether documentation is drawn as Markdown.
+
+    Editors that name no formats (Helix) draw plain strings as Markdown, too: ``x**2`` as x2.
+    """
     text_document = ls.client_capabilities.text_document
     item = text_document and text_document.completion and text_document.completion.completion_item
-    formats = (item and item.documentation_format) or []
-    return types.MarkupKind.Markdown in formats
+    formats = item.documentation_format if item else None
+    return formats is None or types.MarkupKind.Markdown in formats

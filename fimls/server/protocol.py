@@ -72,7 +72,8 @@ class Protocol(LanguageServerProtocol):
         kwargs: dict[str, Any] | None = None,
     ) -> None:
         def done(future: Future[Any]) -> None:
-            self._request_futures.pop(msg_id, None)
+            if not future.cancelled():  # pygls walks through them while it cancels
+                self._request_futures.pop(msg_id, None)
             callback(future)
 
         super()._execute_handler(msg_id, handler, done, args, kwargs)

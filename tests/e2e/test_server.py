@@ -87,6 +87,14 @@ async def test_crlf_is_kept(edit: Edit) -> None:
         assert (await editor.ghost_texts(uri, 1, 11))[0] == "[\r\n        1,\r\n    ]"
 
 
+async def test_previews_are_code_in_helix(edit: Edit) -> None:
+    """It names no formats and draws plain strings as Markdown: x**2 would become x2."""
+    async with edit(scripted("x**2\n\n\nprint()\n"), client="helix-25.07.1") as editor:
+        found = await editor.menu(editor.open("y = "), 0, 4)
+        preview = found.items[0].documentation
+        assert preview == types.MarkupContent(types.MarkupKind.Markdown, "```python\nx**2\n```")
+
+
 async def test_grades_are_items(edit: Edit) -> None:
     """The whole comes first, then what can be taken of it without another inference."""
     async with edit(scripted("a = 1\n    b = 2\n    return a + b\n\n\nprint()\n")) as editor:
