@@ -8,6 +8,7 @@ a document.
 from fimls.scope.languages import language_of
 from fimls.scope.leaves import Leaf, LeafKind, leaves
 from fimls.scope.outline import Outline, Scope, is_code, n_faults, outline, signatures
+from fimls.scope.survey import forget
 from fimls.scope.watcher import Watcher, watch
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Outline",
     "Scope",
     "Watcher",
+    "forget",
     "is_code",
     "language_of",
     "leaves",
