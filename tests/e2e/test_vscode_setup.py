@@ -171,7 +171,7 @@ def test_an_install_that_fails_says_why(bare: VSCode) -> None:
         90,
     )
     assert any("fimls" in text.partition("ERROR: ")[2] for text in bare.told())
-    assert bare.status() == "needs attention"
+    bare.wait("the way to try again", lambda: bare.status() == "needs attention")
 
 
 def test_a_click_on_the_status_tells_the_reason_and_installs(bare: VSCode) -> None:

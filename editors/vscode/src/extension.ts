@@ -14,11 +14,10 @@ import { type Explained, explanation } from "./explain";
 import { Notifications } from "./progress";
 import { reviewCommands } from "./review";
 import { explicitSettings, serverKeys } from "./settings";
-import { isOff, type Status, StatusBar } from "./status";
-import { LastChange } from "./typing";
+import { type Status, StatusBar } from "./status";
+import { type Grown, type Host, Suggestions } from "./suggestions";
 
 const LOG = "Show the Log";
-const AUTOMATIC = vscode.InlineCompletionTriggerKind.Automatic;
 // Crashes within this time are counted; after so many of them the server stays down.
 const CRASH_WINDOW_MS = 180_000;
 const CRASHES = 4;
@@ -31,13 +30,6 @@ const FAILED: Status = {
   nextStep: "the log says why; restart it from here",
 };
 
-/** A completion of which the beginning was answered is whole. */
-interface Grown {
-  readonly uri: string;
-  readonly version: number;
-  readonly changed: boolean;
-}
-
 /** Writes to the log what the client would interrupt for; this extension tells what matters. */
 class QuietClient extends LanguageClient {
   override error(message: string, data?: unknown): void {
@@ -45,24 +37,22 @@ class QuietClient extends LanguageClient {
   }
 }
 
-class Extension implements vscode.Disposable {
+class Extension implements vscode.Disposable, Host {
   readonly #context: vscode.ExtensionContext;
   readonly #log = vscode.window.createOutputChannel("fimls", { log: true });
   readonly #bar = new StatusBar();
-  readonly #changes = new LastChange();
+  readonly #suggestions: Suggestions;
   readonly #notifications = new Notifications();
   readonly #explained = new vscode.EventEmitter<vscode.Uri>();
   #explanation = "";
   #client: LanguageClient | undefined;
   #server: Server | undefined;
   #hasRun = false; // the server, since it was last started by us
-  #shown: { document: vscode.TextDocument; position: vscode.Position } | undefined;
-  #asksAgain = false; // by the command for asking by hand, since there is no other
-  #runs = 0; // of servers, as far as they have come to know the open documents
   #busy: Promise<void> = Promise.resolve();
 
   constructor(context: vscode.ExtensionContext) {
     this.#context = context;
+    this.#suggestions = new Suggestions(this);
     const commands: Record<string, () => unknown> = {
       "fimls.toggle": () => this.#toggle(),
       "fimls.toggleLanguage": () => this.#toggleLanguage(),
@@ -72,7 +62,7 @@ class Extension implements vscode.Disposable {
       "fimls.explainLast": () => this.#explain(),
       "fimls.createEnvironment": () => this.#create(),
       "fimls.menu": () => this.#menu(),
-      "fimls.dismiss": () => this.#hide(),
+      "fimls.dismiss": () => this.#suggestions.hide(),
       ...reviewCommands((command, argument) => this.#execute(command, argument)),
     };
     for (const [name, action] of Object.entries(commands)) {
@@ -97,6 +87,18 @@ class Extension implements vscode.Disposable {
         }
       }),
     );
+  }
+
+  get client(): LanguageClient | undefined {
+    return this.#client;
+  }
+
+  get log(): vscode.LogOutputChannel {
+    return this.#log;
+  }
+
+  get isReady(): boolean {
+    return this.#bar.status.state === "idle" || this.#bar.status.state === "thinking";
   }
 
   /** Ends the server that runs, if any, and starts one. Calls wait for each other. */
@@ -140,18 +142,13 @@ class Extension implements vscode.Disposable {
       this.#options(),
     );
     client.onNotification("fimls/status", (status: Status) => {
-      const wasReady = this.#isReady();
+      const wasReady = this.isReady;
       this.#bar.show(status);
       if (!wasReady) {
-        this.#askAgain();
+        this.#suggestions.askAgain();
       }
     });
-    client.onNotification("fimls/grown", (grown: Grown) => {
-      if (grown.changed && this.#isShown(grown)) {
-        // VS Code keeps what it shows as long as it fits, and the beginning does.
-        void this.#hide().then(() => this.#ask());
-      }
-    });
+    client.onNotification("fimls/grown", (grown: Grown) => void this.#suggestions.grow(grown));
     // Now, and after each time that the server ended.
     client.onDidChangeState(({ newState }) => {
       if (newState === ClientState.Running) {
@@ -176,50 +173,11 @@ class Extension implements vscode.Disposable {
 
   /** The server runs and knows the open documents; of its engine it has told, or will. */
   #started(): void {
-    this.#runs += 1;
     this.#hasRun = true;
     if ([STARTING, RESTARTING, FAILED].includes(this.#bar.status)) {
       this.#bar.show({ state: "idle" });
     }
-    this.#askAgain();
-  }
-
-  #isReady(): boolean {
-    return this.#bar.status.state === "idle" || this.#bar.status.state === "thinking";
-  }
-
-  /** What was typed while there was nobody to answer is asked for now, if the cursor is there. */
-  #askAgain(): void {
-    const editor = vscode.window.activeTextEditor;
-    if (this.#isReady() && editor && this.#changes.isWaiting(editor)) {
-      this.#ask();
-    }
-  }
-
-  /** Asks for what the editor asks for by itself only when something is typed. */
-  #ask(): void {
-    this.#asksAgain = true;
-    void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
-  }
-
-  /** Hides what is suggested, as Escape does; it does not come back grown. */
-  #hide(): Thenable<unknown> {
-    this.#shown = undefined;
-    return vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
-  }
-
-  /** Whether the beginning of a completion that is whole now was shown where the cursor still is. */
-  #isShown({ uri, version }: Grown): boolean {
-    const editor = vscode.window.activeTextEditor;
-    const shown = this.#shown;
-    return (
-      editor !== undefined &&
-      shown !== undefined &&
-      shown.document === editor.document &&
-      editor.document.version === version &&
-      this.#client?.code2ProtocolConverter.asUri(editor.document.uri) === uri &&
-      shown.position.isEqual(editor.selection.active)
-    );
+    this.#suggestions.started();
   }
 
   #options(): LanguageClientOptions {
@@ -233,30 +191,7 @@ class Extension implements vscode.Disposable {
       errorHandler: this.#errorHandler(),
       initializationFailedHandler: () => false, // told where it was started
       middleware: {
-        provideInlineCompletionItems: async (document, position, context, token, next) => {
-          const automatic = context.triggerKind === AUTOMATIC || this.#asksAgain;
-          this.#asksAgain = false;
-          const reason = automatic ? this.#changes.reasonOff(document, position) : undefined;
-          if (reason !== undefined) {
-            this.#log.trace(`not asked: ${reason}`);
-            return [];
-          }
-          if (!this.#client?.isRunning() || isOff(document)) {
-            return null; // the client would wait, and ask for a document that is not open yet
-          }
-          const { version } = document;
-          const runs = this.#runs;
-          const kind = automatic ? { ...context, triggerKind: AUTOMATIC } : context;
-          const found = await next(document, position, kind, token);
-          // null is the client's own answer to what was cancelled or met the server's end.
-          if (found !== null && runs === this.#runs && this.#isReady()) {
-            this.#changes.answered(document, version);
-          }
-          const items = Array.isArray(found) ? found : (found?.items ?? []);
-          this.#shown = items.length ? { document, position } : undefined;
-          this.#changes.offered(items.map((item) => text(item.insertText)).join("\n"));
-          return found;
-        },
+        provideInlineCompletionItems: this.#suggestions.provide,
         handleWorkDoneProgress: (token, told, next) => {
           const cancel = (): void =>
             void this.#client?.sendNotification("window/workDoneProgress/cancel", { token });
@@ -435,15 +370,11 @@ class Extension implements vscode.Disposable {
 
   async dispose(): Promise<void> {
     await this.#stop();
-    this.#changes.dispose();
+    this.#suggestions.dispose();
     this.#bar.dispose();
     this.#explained.dispose();
     this.#log.dispose();
   }
-}
-
-function text(inserted: string | vscode.SnippetString): string {
-  return typeof inserted === "string" ? inserted : inserted.value;
 }
 
 let extension: Extension | undefined;
