@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ class Editor:
     @contextlib.asynccontextmanager
     async def start(cls, command: Sequence[str], root: Path) -> AsyncIterator[Editor]:
         """Start ``command`` as a server, and end it politely afterwards."""
+        # Late answers to what was taken back are no news.
+        logging.getLogger("pygls").setLevel(logging.CRITICAL)
         client = LanguageClient("fimls-bench", __version__)
         await client.start_io(*command)
         logs = asyncio.ensure_future(_pass_over(client))
