@@ -23,6 +23,7 @@ class Draft:
         self._started_s = time.perf_counter()
         self._watcher = scope.watch(before, after, language)
         self._t_scope_s = time.perf_counter() - self._started_s
+        self._awaits_code = self._watcher.is_indented
         self._pieces: list[str] = []
         self._n_looked_at = 0
         self.timed_out = False
@@ -39,8 +40,9 @@ class Draft:
             now_s = time.perf_counter()
             # The budget counts from the first token: a cold prompt is no reason to show nothing.
             deadline_s = min(deadline_s, now_s + self._t_max_s)
-            self._pieces.append(piece.text)
-            cut = self._watcher.feed(piece.text)
+            text = self._without_indent(piece.text)
+            self._pieces.append(text)
+            cut = self._watcher.feed(text)
             looks = cut is None and tell_part is not None and self._has_new_lines(now_s)
             part = self._watcher.part() if looks else 0
             self._t_scope_s += time.perf_counter() - now_s
@@ -52,6 +54,13 @@ class Draft:
                 self.timed_out = True
                 return None
         return None
+
+    def _without_indent(self, text: str) -> str:
+        """A piece without the indentation that stands before the cursor already."""
+        if self._awaits_code:
+            text = text.lstrip(" \t")
+            self._awaits_code = not text
+        return text
 
     def _has_new_lines(self, now_s: float) -> bool:
         """Whether a look at what may be shown would pay, the first one after ``T_PART_MS``."""

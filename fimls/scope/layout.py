@@ -100,6 +100,22 @@ def opens_block(line: str, language: Language) -> bool:
     return bare.endswith((":", "->", "=>") if language.name != "yaml" else (":", "|", ">", "-"))
 
 
+def is_indented(site: Site) -> bool:
+    """Whether the cursor's line has all the indentation that it may have.
+
+    Some models write it again. In Python, deeper than this would be no program.
+    """
+    language = site.language
+    if not (language.indented and language.definition) or language.ends:
+        return False
+    if not site.head or site.head.strip() or site.opaque is not None or site.stack:
+        return False
+    above = site.before[: len(site.before) - len(site.head)].rstrip().rpartition("\n")[2]
+    if not above or above.endswith("\\"):
+        return False
+    return width(site.head) > width(above) or not opens_block(above, language)
+
+
 def strip_comment(line: str, language: Language) -> str:
     """A line without its comment, if a comment marker stands after white space."""
     for marker in language.line_comments:

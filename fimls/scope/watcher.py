@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import grades as grading
+from fimls.scope import layout
 from fimls.scope.fence import opening
 from fimls.scope.loop import LONGEST_IN_LINE, is_stuck
 from fimls.scope.progress import Progress
@@ -65,6 +66,11 @@ class Watcher:
             cut = self._step(len(self._progress.text), final=True) or self._finish(reason)
             self._cut = replace(cut, at=self._in_answer(cut.at))
         return self._cut
+
+    @property
+    def is_indented(self) -> bool:
+        """Whether white space at the start of the text would be indentation said again."""
+        return layout.is_indented(self.site)
 
     def part(self) -> int:
         """The length that may be shown before the generation is over: whole lines, 0 for none."""
