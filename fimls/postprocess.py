@@ -1,6 +1,6 @@
 """What is done to a completion after it has been cut: a tuple of pure steps.
 
-Each step takes the draft and what stands around the cursor, and returns the
+Each step takes the text and what stands around the cursor, and returns the
 text or an empty string, which means: nothing is worth showing. A step that is
 not sure leaves the text alone: good text that is lost annoys more than poor
 text that is shown.
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A completion and its surroundings. Line ends are LF on every side."""
+class Around:
+    """What stands around the cursor. Line ends are LF on every side."""
 
     before: str
     after: str
@@ -32,20 +32,20 @@ class Draft:
         return self.after.partition("\n")[0]
 
 
-Step = Callable[[str, Draft], str]
+Step = Callable[[str, Around], str]
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~)", re.MULTILINE)
 _PROSE = frozenset({"markdown", "text", "plaintext", "restructuredtext"})
 
 
-def drop_fence(text: str, draft: Draft) -> str:
+def drop_fence(text: str, around: Around) -> str:
     """Models that were taught to chat wrap code in Markdown fences, or close one at the end.
 
     The lines before the cursor, where such code says them again, go with the fence. A pair
     of fences inside the text, or as deep as the cursor, is an example in a comment or a
     documentation string: the watcher ends code at its closing fence.
     """
-    if draft.language in _PROSE:
+    if around.language in _PROSE:
         return text
     fences = [found.start() for found in _FENCE.finditer(text)]
     if not fences:
@@ -54,23 +54,23 @@ def drop_fence(text: str, draft: Draft) -> str:
         return text[: fences[-1]].rstrip("\n") if len(fences) % 2 else text
     code = text[fences[0] :].partition("\n")[2]
     if len(fences) > 1:
-        if draft.head and text.startswith(draft.head, fences[1]):
+        if around.head and text.startswith(around.head, fences[1]):
             return text
         code = text[len(text) - len(code) : fences[1]].rstrip("\n")
-    above = draft.before[-2000:].splitlines(keepends=True)
+    above = around.before[-2000:].splitlines(keepends=True)
     said_again = ("".join(above[n:]) for n in range(len(above)))
     return code[next((len(lines) for lines in said_again if code.startswith(lines)), 0) :]
 
 
-def drop_control(text: str, draft: Draft) -> str:
+def drop_control(text: str, around: Around) -> str:
     """No editor can show NUL or half a surrogate pair; tabs and line ends stay."""
-    del draft
+    del around
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "", text)
 
 
-def unify_newlines(text: str, draft: Draft) -> str:
+def unify_newlines(text: str, around: Around) -> str:
     """Line ends are LF here; the answer gets the document's own in the end."""
-    del draft
+    del around
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -82,9 +82,9 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def drop_placeholder(text: str, draft: Draft) -> str:
+def drop_placeholder(text: str, around: Around) -> str:
     """A mere "your code here" is no code. A lone ``pass`` is, where a body is asked for."""
-    del draft
+    del around
     lines = [line for line in text.splitlines() if line.strip()]
     empty = {"pass", "...", "{", "}", "return", "return;"}
     if any(_PLACEHOLDER.match(line.strip()) for line in lines) and all(
@@ -94,13 +94,13 @@ def drop_placeholder(text: str, draft: Draft) -> str:
     return text
 
 
-def drop_repeated(text: str, draft: Draft) -> str:
+def drop_repeated(text: str, around: Around) -> str:
     """Text that only says again what stands right above or right below the cursor."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines or draft.head.strip() or sum(map(len, lines)) < _TELLING:
+    if not lines or around.head.strip() or sum(map(len, lines)) < _TELLING:
         return text
-    above = [line.strip() for line in draft.before.splitlines()[-80:] if line.strip()]
-    below = [line.strip() for line in draft.after.splitlines()[:80] if line.strip()]
+    above = [line.strip() for line in around.before.splitlines()[-80:] if line.strip()]
+    below = [line.strip() for line in around.after.splitlines()[:80] if line.strip()]
     if lines in (above[-len(lines) :], below[: len(lines)]):
         return ""
     return text
@@ -109,9 +109,9 @@ def drop_repeated(text: str, draft: Draft) -> str:
 _TELLING = 6  # a "}" or "end" above or below says nothing
 
 
-def drop_loop(text: str, draft: Draft) -> str:
+def drop_loop(text: str, around: Around) -> str:
     """The third and later of the same lines in a row."""
-    del draft
+    del around
     lines = text.split("\n")
     for start in range(len(lines) - 3):
         same = lines[start]
@@ -122,21 +122,21 @@ def drop_loop(text: str, draft: Draft) -> str:
     return text
 
 
-def reindent(text: str, draft: Draft) -> str:
+def reindent(text: str, around: Around) -> str:
     """The document's own way to indent: its tabs, or its spaces."""
     if "\n" not in text and not text.startswith(("\t", " ")):
         return text
-    style = _style(draft)
+    style = _style(around)
     if style is None:
         return text
     lines = text.split("\n")
-    first = 1 if draft.head.strip() else 0
+    first = 1 if around.head.strip() else 0
     return "\n".join(lines[:first] + [_as(style, line) for line in lines[first:]])
 
 
-def _style(draft: Draft) -> str | None:
+def _style(around: Around) -> str | None:
     """A tab, a number of spaces, or ``None`` when the document does not say."""
-    lines = (draft.before[-20_000:] + draft.after[:20_000]).splitlines()
+    lines = (around.before[-20_000:] + around.after[:20_000]).splitlines()
     tabs = sum(line.startswith("\t") for line in lines)
     spaces = sum(line.startswith("  ") for line in lines)
     if tabs > 4 * spaces:
@@ -156,18 +156,18 @@ def _as(style: str, line: str) -> str:
     return blank.replace("\t", style) + bare
 
 
-def trim_lines(text: str, draft: Draft) -> str:
+def trim_lines(text: str, around: Around) -> str:
     """No white space at the ends of lines, except where the cursor's line goes on."""
     lines = text.split("\n")
-    if draft.language == "markdown":  # two spaces are a line break there
+    if around.language == "markdown":  # two spaces are a line break there
         return text
-    last = lines[-1] if draft.tail.strip() else lines[-1].rstrip()
+    last = lines[-1] if around.tail.strip() else lines[-1].rstrip()
     return "\n".join([line.rstrip() for line in lines[:-1]] + [last])
 
 
-def drop_blank(text: str, draft: Draft) -> str:
+def drop_blank(text: str, around: Around) -> str:
     """Nothing but white space is no completion."""
-    del draft
+    del around
     return text if text.strip() else ""
 
 
@@ -186,9 +186,9 @@ STEPS: tuple[Step, ...] = (
 
 def apply(text: str, before: str, after: str, language: str = "") -> str:
     """Take ``text`` through ``STEPS``; an empty string means that there is nothing to show."""
-    draft = Draft(before, after, language)
+    around = Around(before, after, language)
     for step in STEPS:
         if not text:
             break
-        text = step(text, draft)
+        text = step(text, around)
     return text

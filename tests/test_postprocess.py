@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimls import postprocess
-from fimls.postprocess import STEPS, Draft
+from fimls.postprocess import STEPS, Around
 
 CURSOR = "█"
 
@@ -165,4 +165,4 @@ def test_steps_are_total(text: str, before: str, after: str, language: str) -> N
     once = postprocess.apply(text, before, after, language)
     assert once == "" or once.strip()
     for step in STEPS:
-        assert isinstance(step(text, Draft(before, after, language)), str)
+        assert isinstance(step(text, Around(before, after, language)), str)

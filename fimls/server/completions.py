@@ -72,8 +72,13 @@ class Completions:
         self.last: tuple[str, Completion] | None = None
         self._working: set[asyncio.Future[Completion | None]] = set()
 
-    async def complete(self, asked: Place, *, invoked: bool) -> Completion | None:
-        """The completion for a place, ``None`` when there is none or something is in the way."""
+    async def complete(
+        self, asked: Place, *, invoked: bool, may_grow: bool = False
+    ) -> Completion | None:
+        """The completion for a place, ``None`` when there is none or something is in the way.
+
+        Its first lines will do where it ``may_grow`` and the editor lets it.
+        """
         session, document = self._session, asked.snapshot
         cancel = session.jobs.claim(document.uri)
         session.idle.stir()
@@ -96,8 +101,10 @@ class Completions:
         n_predict = options.n_predict if invoked else eager.n_predict
         chunks = self._chunks(document, config)
         ask = _Ask(asked, config, completer, chunks, cancel, n_predict, invoked)
-        whole = self._compute if invoked or not self.grows else partial(self._first_of, known)
-        found = await whole(ask)
+        if self.grows and may_grow and not invoked:
+            found = await self._first_of(known, ask)
+        else:
+            found = await self._compute(ask)
         return found if found is not None and found.text else None
 
     async def _compute(self, ask: _Ask, on_part: OnPart | None = None) -> Completion | None:

@@ -15,7 +15,6 @@ from fimls import lsp
 from fimls.config import PROJECT_FILE, SourceKind
 from fimls.config.schema import SECTIONS
 from fimls.errors import FimlsError
-from fimls.fim import Completion
 from fimls.ignoring import IGNORE_FILE
 from fimls.server import review
 from fimls.server.session import SETTINGS_S, Session
@@ -158,9 +157,13 @@ async def inline_completion(
     asked = ls.documents.place(
         params.text_document.uri, params.position, params.context.selected_completion_info
     )
+    if asked is None:
+        return None
     invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
-    found = await _complete(ls, asked, invoked=invoked)
-    if found is None or asked is None:
+    # What has grown is told of a document; a cell is none of those that the model sees.
+    is_document = asked.snapshot.uri == params.text_document.uri
+    found = await ls.completions.complete(asked, invoked=invoked, may_grow=is_document)
+    if found is None:
         return None
     return lsp.inline_items(asked, found, ls.metrics.n_offered)
 
@@ -169,17 +172,15 @@ async def inline_completion(
 async def completion(ls: Session, params: types.CompletionParams) -> types.CompletionList | None:
     uri = params.text_document.uri
     asked = ls.documents.place(uri, params.position)
-    found = await _complete(ls, asked, invoked=False)
     document = ls.documents.find(uri)
-    if found is None or asked is None or document is None:
+    if asked is None or document is None:
+        return None
+    found = await ls.completions.complete(asked, invoked=False)
+    if found is None:
         return None
     return lsp.menu_items(
         document, asked, found, ls.metrics.n_offered, markdown=_takes_markdown(ls)
     )
-
-
-async def _complete(ls: Session, asked: lsp.Place | None, *, invoked: bool) -> Completion | None:
-    return None if asked is None else await ls.completions.complete(asked, invoked=invoked)
 
 
 async def accepted(ls: Session, *args: Any) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.session import scripted
+from session import scripted
+from test_notebooks import open_notebook
+from test_notebooks import uri as uri_of_cell
 
 Edit = Callable[..., Any]
 
@@ -46,6 +48,21 @@ async def test_what_is_asked_for_by_hand_comes_whole(edit: Edit) -> None:
     async with edit(growing(SLOW)) as editor:
         uri = editor.open(HEAD)
         assert (await editor.ghost_texts(uri, 1, 4, invoked=True))[0] == BODY
+        assert not editor.grown
+
+
+async def test_menus_show_the_whole(edit: Edit) -> None:
+    """Nobody asks again for an entry of a menu."""
+    async with edit(growing(SLOW)) as editor:
+        found = await editor.menu(editor.open(HEAD), 1, 4)
+        assert found.items[0].text_edit.new_text == BODY
+
+
+async def test_cells_show_the_whole(edit: Edit) -> None:
+    """A cell is no document with a version that could be told of."""
+    async with edit(growing(SLOW), client="vscode-1.139.1") as editor:
+        open_notebook(editor, ("p0", "python", HEAD))
+        assert (await editor.ghost_texts(uri_of_cell("p0"), 1, 4))[0] == BODY
         assert not editor.grown
 
 
