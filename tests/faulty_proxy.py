@@ -87,7 +87,11 @@ class FaultyProxy:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, ssl.SSLError), contextlib.ExitStack() as stack:
+        # ValueError: the proxy was closed meanwhile, and a closed socket has no number to wait on.
+        with (
+            contextlib.suppress(OSError, ssl.SSLError, ValueError),
+            contextlib.ExitStack() as stack,
+        ):
             stack.callback(connection.close)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)

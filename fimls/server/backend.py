@@ -71,11 +71,13 @@ class Backend:
         if self._config is None or self._opened is not None or self._loading is not None:
             return
         if time.monotonic() >= self._retry_at_s:
+            if not self._last_error:  # a silent retry does not flicker
+                self._tell(Status(State.LOADING, model=engine_name(self._config)))
             self._loading = asyncio.ensure_future(self._load(self._config))
 
     def retry(self) -> None:
         """Load at once: something has changed, such as a model that was pulled."""
-        self._retry_at_s = 0.0
+        self._retry_at_s, self._last_error = 0.0, ""
         self.start()
 
     async def completer(self, options: CompletionOptions, patience_s: float) -> Completer | None:
@@ -131,8 +133,6 @@ class Backend:
 
     async def _load(self, config: Config) -> None:
         model = engine_name(config)
-        if not self._last_error:  # a silent retry does not flicker
-            self._tell(Status(State.LOADING, model=model))
         try:
             opened = await self._load_engine(config)
         except FimlsError as error:

@@ -19,7 +19,7 @@ from fimls.fim import Chunk, Completion
 from fimls.lsp import Place
 from fimls.server.backend import engine_name
 from fimls.server.neighbours import in_same_root
-from fimls.server.status import State, Status
+from fimls.server.status import Status
 
 if TYPE_CHECKING:
     from fimls.server.session import Session
@@ -182,10 +182,7 @@ class Completions:
         """Whether a document may be shown to a model; why not goes into the status."""
         session = self._session
         reason = session.exclusion.why_not(document, config, session.documents.roots())
-        if reason:
-            session.tell_status(Status(State.OFF, reason))
-        elif session.status.state is State.OFF:
-            session.tell_engine_status()
+        session.board.off(reason)
         return not reason
 
     def _chunks(self, document: Snapshot, config: Config) -> Callable[[], tuple[Chunk, ...]]:
@@ -206,7 +203,7 @@ class Completions:
         if isinstance(error, BadRequest):
             logger.info("%s", error)  # this place cannot be completed in; others can
             return
-        self._session.tell_status(Status.of(error, engine_name(config)))
+        self._session.board.engine_is(Status.of(error, engine_name(config)))
         self._session.failed(error)
 
 

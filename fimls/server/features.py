@@ -202,7 +202,7 @@ async def metrics(ls: Session, *args: Any) -> Any:
 
 async def status(ls: Session, *args: Any) -> Any:
     del args
-    return ls.status.as_params()
+    return ls.board.shown.as_params()
 
 
 async def pull(ls: Session, *args: Any) -> bool:

@@ -31,7 +31,7 @@ from fimls.server.pace import Pace
 from fimls.server.progress import progress
 from fimls.server.protocol import Protocol
 from fimls.server.settings import ReadSource, Settings
-from fimls.server.status import STATUS, State, Status
+from fimls.server.status import STATUS, Board, Status
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +57,13 @@ class Session(LanguageServer):
         self.jobs = Jobs()
         self.pace = Pace()
         self.idle = Idle(lambda: self.pace.may_work_idly(self.settings.config.completion))
-        self.backend = Backend(self._load, self._engine_is, self.failed)
+        self.board = Board(self._show_status)
+        self.backend = Backend(self._load, self.board.engine_is, self.failed)
         self.exclusion = Exclusion()
         self.neighbours = Neighbours()
         self.completions = Completions(self)
         self.desk = Desk(self)
         self.ready = asyncio.Event()  # the editor's settings are known
-        self.status = self._engine_status = Status(State.IDLE)
         self.shows_status = False
         self.pulls_diagnostics = False
         self.metrics = Metrics()
@@ -91,10 +91,7 @@ class Session(LanguageServer):
         self.exclusion.forget()
         self.backend.use(config)
         self.tell_mistakes()
-        if not config.completion.enabled:
-            self.tell_status(Status(State.OFF, "completion.enabled is false"))
-        elif self.status.state is State.OFF:
-            self.tell_engine_status()
+        self.board.off("" if config.completion.enabled else "completion.enabled is false")
 
     async def settings_known(self) -> None:
         """Wait for the editor's settings, which it is asked for after ``initialized``."""
@@ -105,21 +102,6 @@ class Session(LanguageServer):
             self.use_settings()
 
     # Telling the person, at most once each.
-
-    def tell_status(self, status: Status) -> None:
-        if status == self.status:
-            return
-        self.status = status
-        if self.shows_status:
-            self.protocol.notify(STATUS, status.as_params())
-
-    def tell_engine_status(self) -> None:
-        """What the engine said last, after something else was in the way."""
-        self.tell_status(self._engine_status)
-
-    def _engine_is(self, status: Status) -> None:
-        self._engine_status = status
-        self.tell_status(status)
 
     def tell(self, message: str, kind: types.MessageType = types.MessageType.Error) -> None:
         """Show a message, unless this very message was shown before."""
@@ -148,11 +130,15 @@ class Session(LanguageServer):
             self.tell(str(error))
 
     def think(self, change: int) -> None:
+        """One completion more is made, or one less."""
         self._n_thinking += change
-        if self._n_thinking or self.status.state is State.THINKING:
-            state = State.THINKING if self._n_thinking else State.IDLE
-            condition = "; ".join(filter(None, (self.backend.condition, self.sparing)))
-            self.tell_status(Status(state, condition, model=engine_name(self.settings.config)))
+        show = self.board.thinking if self._n_thinking else self.board.thought
+        condition = "; ".join(filter(None, (self.backend.condition, self.sparing)))
+        show(engine_name(self.settings.config), condition)
+
+    def _show_status(self, status: Status) -> None:
+        if self.shows_status:
+            self.protocol.notify(STATUS, status.as_params())
 
     # The model: from disk, or, with consent, from the network.
 
@@ -189,7 +175,7 @@ class Session(LanguageServer):
         try:
             model = models.find(name)
             directory = models.models_dir(self.settings.config.models)
-            self.tell_status(Status(State.LOADING, f"downloading {name}", model=name))
+            self.board.downloading(name)
             async with progress(self, f"fimls: downloading {name}", cancellable=True) as bar:
 
                 def report(at: models.Progress) -> None:
@@ -198,12 +184,15 @@ class Session(LanguageServer):
 
                 await in_thread(lambda: models.pull(model, directory, report, bar.cancel))
         except FimlsError as error:
-            self.tell_status(Status.of(error, name))
+            self.board.engine_is(Status.of(error, name))
             self._told.discard(str(error))  # whoever asks again is told again
             self.tell(str(error))
             return False
-        self.backend.retry()
-        return True
+        else:
+            self.backend.retry()
+            return True
+        finally:
+            self.board.downloading("")
 
     def explain(self) -> dict[str, Any] | None:
         """The last completion: prompt with markers, why it stopped, what it cost."""
