@@ -19,7 +19,12 @@ from fimls import models
 from fimls.completer import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Completer
 from fimls.config import Config, EngineOptions, cache_dir, templates_dir
 from fimls.engine.base import Engine
-from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
+from fimls.engine.embedded import (
+    EmbeddedSettings,
+    open_embedded,
+    open_vocabulary,
+    open_weightless,
+)
 from fimls.errors import ModelRefused, TemplateError
 from fimls.fim import Prompt
 from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
@@ -48,6 +53,12 @@ def open_completer(
         from fimls.engine.overheard import OverheardEngine  # noqa: PLC0415 - rarely used
 
         engine = OverheardEngine(engine, heard)
+    return Completer(engine, config.completion, choose)
+
+
+def open_prompter(config: Config) -> Completer:
+    """The same, to be asked for prompts only: no weights are read. Raises ``FimlsError``."""
+    engine, choose = open_parts(config, weightless=True)
     return Completer(engine, config.completion, choose)
 
 
@@ -82,15 +93,23 @@ def reviewer_on(engine: Engine, config: Config) -> Reviewer:
 
 
 def open_parts(
-    config: Config, progress: Progress | None = None, notify: Notify | None = None
+    config: Config,
+    progress: Progress | None = None,
+    notify: Notify | None = None,
+    *,
+    weightless: bool = False,
 ) -> tuple[Engine, ChooseTemplate]:
     """The engine for completions, and how to choose its template. Blocks; raises ``FimlsError``.
 
     ``notify`` hears what the engine has to say while it works: that the local model
-    answers for a remote one, that a crashed process is started again.
+    answers for a remote one, that a crashed process is started again. A ``weightless``
+    engine is there for its vocabulary.
     """
     options = config.completion
-    engine = open_engine(config, options.engine, options.model, progress, notify)
+    open_one = partial(
+        open_engine, config, model=options.model, notify=notify, weightless=weightless
+    )
+    engine = open_one(options.engine, progress=progress)
     if not hasattr(engine, "probe"):  # it cannot be away
         return engine, partial(choose_template, options.template, options.model)
     remote = cast("HttpEngine", engine)
@@ -108,7 +127,7 @@ def open_parts(
 
     def open_local() -> Engine:
         opened = LazyEngine(
-            lambda progress: open_engine(config, options.fallback, options.model, progress, notify),
+            lambda progress: open_one(options.fallback, progress=progress),
             config.engine.idle_unload_s,
             progress,
         )
@@ -128,14 +147,19 @@ def open_engine(
     model: str,
     progress: Progress | None = None,
     notify: Notify | None = None,
+    *,
+    weightless: bool = False,
 ) -> Engine:
     """Open ``embedded`` with a model, or the engine of an ``[engines.NAME]`` table.
 
     Raises ``ModelMissing``, ``ModelUnusable``, ``OutOfMemory``, or ``ConfigError``.
-    Opening a remote engine sends nothing.
+    Opening a remote engine sends nothing. Of a ``weightless`` one that is embedded only the
+    vocabulary is read.
     """
     if engine == "embedded":
         path = models.resolve(model, models.models_dir(config.models))
+        if weightless:
+            return open_weightless(path, embedded_settings(config.engine), calibrations_dir())
         return _open_embedded(config.engine, path, progress, notify)
     if config.engines[engine]["kind"] == "scripted":
         from fimls.engine.scripted import open_scripted  # noqa: PLC0415 - for tests and demos

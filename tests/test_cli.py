@@ -20,6 +20,7 @@ from fimls.commands.ghost import WHY, show
 from fimls.config import Config
 from fimls.errors import BadRequest
 from fimls.fim import Completion, StopReason
+from tests.vocabularies import vocab_file
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NORM = EXAMPLES / "norm.py"
@@ -362,6 +363,19 @@ def test_dry_run_shows_the_exact_prompt(default_model: Path) -> None:
     assert told["template"] == "qwen2.5-coder"
     marker = {"kind": "marker", "text": "<|fim_prefix|>", "tokens": [151659]}
     assert marker in told["segments"]
+
+
+def test_a_dry_run_reads_no_weights() -> None:
+    """A file that has a vocabulary and nothing else is enough."""
+    model = ("--model", str(vocab_file("deepseek-coder")))
+    ran = fimls("complete", f"{NORM}:4:5", "--dry-run", "--json", *model)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["template"] == "deepseek-coder"
+    assert [part["tokens"] for part in told["segments"] if part["kind"] == "marker"] == [
+        [32013], [32016], [32015], [32017],
+    ]  # fmt: skip
+    assert fimls("complete", f"{NORM}:4:5", *model).returncode == 1
 
 
 @pytest.mark.model

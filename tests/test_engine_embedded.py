@@ -14,7 +14,14 @@ import pytest
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Given, Priority, Request, Sampling
-from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
+from fimls.engine.embedded import (
+    EmbeddedSettings,
+    calibration,
+    open_embedded,
+    open_vocabulary,
+    open_weightless,
+)
+from fimls.engine.embedded.calibration import Calibration
 from fimls.engine.embedded.engine import EmbeddedEngine
 from fimls.errors import BadRequest, EngineFailed, ModelUnusable, OutOfMemory
 from fimls.fim import Prompt, Segment, SegmentKind
@@ -424,3 +431,24 @@ def test_vocabulary_without_weights(default_model):
     assert vocabulary.is_end(151643)
     assert (vocabulary.bos, vocabulary.add_bos) == (151643, False)
     assert "<|im_start|>" in vocabulary.info.chat_template
+
+
+@pytest.mark.parametrize("n_ctx", [1000, 1_000_000])
+def test_without_weights_prompts_have_the_same_room(default_model, tmp_path, n_ctx):
+    """What a prompt depends on is told as the loaded engine would: ids, room, speed."""
+    settings = EmbeddedSettings(n_ctx=n_ctx, n_sequences=1)
+    with closing(open_weightless(default_model, settings, tmp_path)) as engine:
+        n_train = 32_768
+        assert engine.n_ctx == {1000: 1024, 1_000_000: n_train}[n_ctx]
+        assert engine.vocabulary.info.n_ctx_train == n_train
+        assert engine.prompt_tokens_per_s is None
+        with pytest.raises(EngineFailed, match="vocabulary"):
+            engine.stream(Request(Prompt(()), 1), Cancel())
+    known = Calibration(1, 1, 345.6, 7.8, 0.0, "2026-01-01T00:00:00Z")
+    calibration.store(tmp_path, default_model, settings, known)
+    with closing(open_weightless(default_model, settings, tmp_path)) as engine:
+        assert engine.prompt_tokens_per_s == 345.6
+    if n_ctx == 1000:
+        with closing(open_embedded(default_model, settings)) as loaded:
+            assert loaded.n_ctx == 1024
+            assert loaded.vocabulary.info == engine.vocabulary.info

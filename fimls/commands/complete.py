@@ -64,10 +64,12 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         uri=place.path or "stdin:", language=args.language, text=place.text, path=place.path
     )
     cursor = Cursor.at(document, place.offset)
+    if args.dry_run:
+        from fimls.assembly import open_prompter  # noqa: PLC0415
+
+        _show_prompt(open_prompter(config), cursor, as_json=args.json)
+        return 0
     with _opened(config, _heard(args) if args.stream else None) as completer:
-        if args.dry_run:
-            _show_prompt(completer, cursor, as_json=args.json)
-            return 0
         from fimls.cancel import Cancel  # noqa: PLC0415
 
         started_s = time.perf_counter()

@@ -12,8 +12,16 @@ from fimls.engine.embedded.waiting import settle
 if TYPE_CHECKING:
     from fimls.engine.embedded.engine import EmbeddedEngine
     from fimls.engine.embedded.vocabulary import LlamaVocabulary
+    from fimls.engine.embedded.weightless import WeightlessEngine
 
-__all__ = ["EmbeddedSettings", "open_embedded", "open_vocabulary", "supports_gpu", "system_info"]
+__all__ = [
+    "EmbeddedSettings",
+    "open_embedded",
+    "open_vocabulary",
+    "open_weightless",
+    "supports_gpu",
+    "system_info",
+]
 
 
 def open_embedded(
@@ -38,6 +46,14 @@ def open_embedded(
 
         Calibrator(engine, path, settings or EmbeddedSettings(), calibrations).start()
     return engine
+
+
+def open_weightless(path: Path, settings: EmbeddedSettings, calibrations: Path) -> WeightlessEngine:
+    """What ``open_embedded`` opens, but for the weights: it can be asked for prompts only."""
+    settle()
+    from fimls.engine.embedded.weightless import WeightlessEngine  # noqa: PLC0415  # 0.3 s
+
+    return WeightlessEngine(path, settings, calibrations)
 
 
 def open_vocabulary(path: Path) -> LlamaVocabulary:

@@ -34,7 +34,7 @@ class Context:
 
     def __init__(self, model: Model, settings: EmbeddedSettings) -> None:
         self._n_vocab = c.llama_vocab_n_tokens(model.vocab)
-        self.n_ctx = _n_ctx(model, settings)
+        self.n_ctx = settings.n_ctx_within(model.info.n_ctx_train)
         self.n_ubatch = max(GRAIN, min(settings.n_ubatch, self.n_ctx) // GRAIN * GRAIN)
         self.slots = [Slot(seq_id) for seq_id in range(settings.n_sequences)]
         self.store = Store(settings.memory_mb * 1_000_000)
@@ -216,13 +216,6 @@ def _flash_attention(settings: EmbeddedSettings) -> int:
     if settings.kv_type != "f16" or settings.n_gpu_layers:
         return int(c.LLAMA_FLASH_ATTN_TYPE_AUTO)
     return int(c.LLAMA_FLASH_ATTN_TYPE_DISABLED)
-
-
-def _n_ctx(model: Model, settings: EmbeddedSettings) -> int:
-    """Room per sequence: no more than the model was trained for, rounded as llama.cpp does."""
-    n_train = c.llama_model_n_ctx_train(model.handle)
-    wanted = min(settings.n_ctx, n_train) if n_train > 0 else settings.n_ctx
-    return max(256, -(-wanted // 256) * 256)
 
 
 def _check_room(model: Model, settings: EmbeddedSettings, n_ctx: int) -> None:

@@ -124,11 +124,14 @@ class Model:
             if len(value) <= _METADATA_CHARS:
                 metadata[key] = value
         template = c.llama_model_chat_template(self.handle, None)
+        architecture = metadata.get("general.architecture", "")
+        # Not llama_model_n_ctx_train: that is 0 where only the vocabulary was read.
+        n_ctx_train = metadata.get(f"{architecture}.context_length", "")
         return ModelInfo(
             name=metadata.get("general.name", self.path.stem),
-            architecture=metadata.get("general.architecture", ""),
+            architecture=architecture,
             path=str(self.path),
-            n_ctx_train=c.llama_model_n_ctx_train(self.handle),
+            n_ctx_train=int(n_ctx_train) if n_ctx_train.isdecimal() else 0,
             metadata=metadata,
             chat_template=template.decode("utf-8", "replace") if template else "",
         )

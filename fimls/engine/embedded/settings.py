@@ -28,3 +28,11 @@ class EmbeddedSettings:
     kv_type: str = "f16"  # f16, q8_0, q4_0
     mmap: bool = True
     mlock: bool = False
+
+    def n_ctx_within(self, n_ctx_train: int) -> int:
+        """Room per sequence: no more than the model was trained for, rounded as llama.cpp does.
+
+        ``n_ctx_train`` is 0 where the file does not tell.
+        """
+        wanted = min(self.n_ctx, n_ctx_train) if n_ctx_train > 0 else self.n_ctx
+        return max(256, -(-wanted // 256) * 256)
