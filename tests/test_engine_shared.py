@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from fimls.cancel import Cancel
@@ -55,7 +56,7 @@ def generate(engine: AttachedEngine, n_predict: int = 4, cancel: Cancel | None =
     return "".join(p.text for p in engine.stream(Request(PROMPT, n_predict), cancel or Cancel()))
 
 
-def eventually(what: Callable[[], Any], within_s: float = 5.0) -> bool:
+def eventually(what: Callable[[], Any], within_s: float = 30.0) -> bool:
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if what():
@@ -65,8 +66,10 @@ def eventually(what: Callable[[], Any], within_s: float = 5.0) -> bool:
 
 
 def alive(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and " Z " not in status.read_text()
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False  # it ended, perhaps between opening the file and reading it
 
 
 def test_requests_survive_the_wire() -> None:
@@ -143,7 +146,7 @@ def test_cancel_reaches_a_computation_that_runs() -> None:
         threading.Timer(0.2, cancel.set).start()
         started = time.perf_counter()
         assert generate(engine, cancel=cancel) == ""
-        assert time.perf_counter() - started < 0.5
+        assert time.perf_counter() - started < 15  # of thirty for a token
 
 
 def test_a_late_cancel_does_not_hurt_the_next_request() -> None:
@@ -403,14 +406,23 @@ def test_a_host_finds_what_its_starter_finds(
 
 
 def test_overhead_per_token() -> None:
-    """The wire costs far less than a token of the smallest model (24 ms)."""
-    with closing(child()) as engine:
+    """The wire costs far less than a token of the smallest model (24 ms).
+
+    What both processes compute is counted: how long they wait is up to what else runs here.
+    """
+    link = ChildLink(opener())
+    with closing(AttachedEngine(link)) as engine:
         stream = engine.stream(Request(PROMPT, 3000), Cancel())
-        times = []
+        next(stream)
+        host = psutil.Process(link.pid)
+
+        def used_s() -> float:
+            there = host.cpu_times()
+            return time.thread_time() + there.user + there.system
+
+        began_s = used_s()
         for _ in range(2000):
-            started = time.perf_counter()
             next(stream)
-            times.append(time.perf_counter() - started)
-    median_ms = sorted(times)[1000] * 1000
-    print(f"per token: {median_ms:.3f} ms")
-    assert median_ms < 1.0  # 0.1 ms on an idle machine
+        per_token_ms = (used_s() - began_s) / 2000 * 1000
+    print(f"per token: {per_token_ms:.3f} ms")
+    assert per_token_ms < 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from fimls.cancel import Cancel
 from fimls.engine.base import Given, Priority, Request
@@ -35,38 +36,41 @@ class Reading(threading.Thread):
         for piece in self._stream:
             self.pieces.append(piece.text)
 
-    def is_growing(self) -> bool:
-        before = len(self.pieces)
-        time.sleep(0.15)
-        return len(self.pieces) > before
+
+def until(true: Callable[[], object]) -> None:
+    end_s = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end_s, "it did not happen"
+        time.sleep(0.001)
 
 
 def test_no_token_while_the_gate_is_shut_and_all_of_them_in_the_end() -> None:
     gate = Gate()
     reading = Reading(YieldingEngine(ScriptedEngine(ANSWER, delay_ms=20), gate), Cancel())
-    assert reading.is_growing()
+    until(lambda: reading.pieces)
     gate.hold()
-    time.sleep(0.05)  # the token that was under way
-    assert not reading.is_growing()
+    n_before = len(reading.pieces)
+    time.sleep(0.4)  # enough for all of them
+    assert len(reading.pieces) <= n_before + 1  # the token that was under way
     gate.free()
-    reading.join(5)
+    reading.join(30)
     assert "".join(reading.pieces) == ANSWER
 
 
 def test_a_prompt_that_is_being_evaluated_is_interrupted() -> None:
     """The first token of this one takes a while; meanwhile somebody types."""
-    gate = Gate()
-    inner = ScriptedEngine(ANSWER, delay_ms=400)
-    reading = Reading(YieldingEngine(inner, gate), Cancel())
-    time.sleep(0.1)
+    gate, cancel = Gate(), Cancel()
+    inner = ScriptedEngine(ANSWER, delay_ms=1000)
+    reading = Reading(YieldingEngine(inner, gate), cancel)
+    until(lambda: gate._interrupt)  # it is at work
     gate.hold()
-    time.sleep(0.1)
-    assert len(inner.requests) == 2  # taken back at once, and asked again
-    time.sleep(0.5)
+    until(lambda: len(inner.requests) == 2)  # taken back at once, and asked again
+    time.sleep(1.2)
     assert reading.pieces == []
     gate.free()
-    time.sleep(0.6)
-    assert reading.pieces[:1] == ["one"]
+    until(lambda: reading.pieces)
+    cancel.set()
+    assert reading.pieces == ["one"]
 
 
 def test_a_review_can_be_cancelled_while_it_waits() -> None:
@@ -75,7 +79,7 @@ def test_a_review_can_be_cancelled_while_it_waits() -> None:
     reading = Reading(YieldingEngine(ScriptedEngine(ANSWER), gate), cancel)
     time.sleep(0.05)
     cancel.set()
-    reading.join(2)
+    reading.join(30)
     assert not reading.is_alive()
     assert reading.pieces == []
 
@@ -86,9 +90,10 @@ def test_two_completions_hold_it_until_both_are_done() -> None:
     gate.hold()
     reading = Reading(YieldingEngine(ScriptedEngine(ANSWER), gate), Cancel())
     gate.free()
-    assert not reading.is_growing()
+    time.sleep(0.15)
+    assert reading.pieces == []
     gate.free()
-    reading.join(5)
+    reading.join(30)
     assert "".join(reading.pieces) == ANSWER
 
 

@@ -148,12 +148,11 @@ class FallbackEngine:
         except EngineError as error:
             self.take_down(error)
             return
+        if self._is_down and not self._closed:
+            self._notify("the remote engine is back")  # before anybody is answered by it
         with self._lock:
-            back = self._is_down
             self._is_down = False
             self._pause_s = self._first_pause_s
-        if back and not self._closed:
-            self._notify("the remote engine is back")
 
     def _get_local(self) -> Engine:
         with self._opening:
