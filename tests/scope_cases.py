@@ -92,5 +92,6 @@ def complete(
         n_fed += len(piece)
         cut = watcher.feed(piece)
     cut = cut or watcher.finish(StopReason.END)
-    text = postprocess.apply(generated[: cut.at], before, after, language)
+    text = watcher.indented(generated[: cut.at])
+    text = postprocess.apply(text, before, after, language)
     return text, cut, n_fed

@@ -50,6 +50,7 @@ class Language:
     tags: bool = False  # <name>…</name> nest
     indented: bool = False
     semicolons: bool = False  # statements end with ;
+    strict: bool = False  # all of them, so that a type may stand on a line of its own
     ends: tuple[str, ...] = ()
     definition: str = ""
     container: str = ""
@@ -129,6 +130,7 @@ LANGUAGES: tuple[Language, ...] = (
         "c",
         (".c", ".h"),
         semicolons=True,
+        strict=True,
         container=_C_CONTAINER,
         labels=True,
         conditionals=True,
@@ -140,6 +142,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('R"(', ')"'),),
         conditionals=True,
         semicolons=True,
+        strict=True,
         container=_C_CONTAINER,
         labels=True,
     ),
@@ -148,6 +151,7 @@ LANGUAGES: tuple[Language, ...] = (
         (".java",),
         long_strings=(('"""', '"""'),),
         semicolons=True,
+        strict=True,
         container=r"\b(class|interface|enum|record|@interface)\b",
         labels=True,
     ),
@@ -159,6 +163,7 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"""', '"""'), ('@"', '"')),
         doubled=('@"',),
         semicolons=True,
+        strict=True,
         container=r"\b(class|interface|enum|record|struct|namespace)\b",
         labels=True,
     ),

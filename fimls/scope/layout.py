@@ -100,22 +100,6 @@ def opens_block(line: str, language: Language) -> bool:
     return bare.endswith((":", "->", "=>") if language.name != "yaml" else (":", "|", ">", "-"))
 
 
-def is_indented(site: Site) -> bool:
-    """Whether the cursor's line has all the indentation that it may have.
-
-    Some models write it again. In Python, deeper than this would be no program.
-    """
-    language = site.language
-    if not (language.indented and language.definition) or language.ends:
-        return False
-    if not site.head or site.head.strip() or site.opaque is not None or site.stack:
-        return False
-    above = site.before[: len(site.before) - len(site.head)].rstrip().rpartition("\n")[2]
-    if not above or above.endswith("\\"):
-        return False
-    return width(site.head) > width(above) or not opens_block(above, language)
-
-
 def strip_comment(line: str, language: Language) -> str:
     """A line without its comment, if a comment marker stands after white space."""
     for marker in language.line_comments:
@@ -149,6 +133,9 @@ _GOES_ON_MARK = re.compile(
 _UNFINISHED = re.compile(
     r"([-+*/%^=<>&|,.?:(\[{\\]|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
 )
+
+# Types and qualifiers and nothing else; a lone word in capitals is a macro.
+_DECLARES = re.compile(r"\s*(?![A-Z\d_]+$)[A-Za-z_][\w\s:<>,*&]*")
 
 
 def begins_as_continuation(bare: str, language: Language) -> bool:
@@ -190,7 +177,7 @@ def is_unfinished(line: str, language: Language) -> bool:
         return False
     found = _UNFINISHED.search(bare)
     if not found:
-        return False
+        return language.strict and _DECLARES.fullmatch(bare) is not None
     mark = found.group()
     if language.indented and not language.ends:
         return mark in {"\\", ":", "=", ","}

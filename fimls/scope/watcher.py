@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import grades as grading
-from fimls.scope import layout
+from fimls.scope import indentation
 from fimls.scope.fence import opening
-from fimls.scope.loop import LONGEST_IN_LINE, is_stuck
+from fimls.scope.loop import DEEPEST, is_stuck
 from fimls.scope.progress import Progress
 from fimls.scope.prose import prose_line
 from fimls.scope.scan import Kind, Mark, Scanner
@@ -40,6 +40,7 @@ class Watcher:
     _progress: Progress = field(init=False)
     _scanner: Scanner = field(init=False)
     _n_opening: int | None = None  # characters of a fence before the code, once it is known
+    _lacking: str | None = None  # indentation put before the text, once that is known
     _awaits_head: bool = True  # the first word of the line has not been seen whole
     _unstuck_until: int = 0  # so far the line does not repeat itself
     _cut: Cut | None = None
@@ -70,7 +71,11 @@ class Watcher:
     @property
     def is_indented(self) -> bool:
         """Whether white space at the start of the text would be indentation said again."""
-        return layout.is_indented(self.site)
+        return indentation.is_indented(self.site)
+
+    def indented(self, text: str) -> str:
+        """``text``, of what was fed, with the indentation that its first line lacks."""
+        return self._lacking + text if self._lacking and text else text
 
     def part(self) -> int:
         """The length that may be shown before the generation is over: whole lines, 0 for none."""
@@ -83,21 +88,36 @@ class Watcher:
         """The lengths at which ``text`` may be offered on its own; the last is all of it."""
         return grading.grades(text, self.site)
 
-    # -- an answer between fences
+    # -- an answer between fences, or without its indentation
 
     def _take(self, text: str, *, final: bool) -> bool:
-        """Add ``text``; false while it is not known whether the answer begins with a fence."""
+        """Add ``text``; false while it is not known how the answer begins."""
         progress = self._progress
         progress.text += text
         if self._n_opening is None:
             self._n_opening = opening(progress.text, self.site.before, final=final)
             progress.text = progress.text[self._n_opening or 0 :]
+        if self._n_opening is not None and self._lacking is None:
+            self._indent(final=final)
         self._scanner.text = progress.text
-        return self._n_opening is not None
+        return self._lacking is not None
+
+    def _indent(self, *, final: bool) -> None:
+        """Put the indentation before the text that its first line lacks, if it has none."""
+        text = self._progress.text
+        if not text and not final:
+            return
+        is_directive = text[:1] == "#" and "#" not in self.site.language.line_comments
+        has_none = bool(text) and text[0] not in " \t\n)]}" and not is_directive
+        self._lacking = ""
+        if has_none and not self._n_opening:
+            self._lacking = indentation.lacking(self.site)
+            self._n_opening = -len(self._lacking)
+            self._progress.text = self._lacking + text
 
     def _in_answer(self, at: int) -> int:
         """A place in the text that is watched, as one in the answer that was fed."""
-        return at + (self._n_opening or 0) if at else 0
+        return max(0, at + (self._n_opening or 0)) if at else 0
 
     # -- the scan
 
@@ -161,7 +181,7 @@ class Watcher:
         progress, opaque = self._progress, self._scanner.opaque
         if opaque is not None and not self._progress.in_opaque and progress.seen_ends_line:
             return at_line_end.ended_inside(progress, opaque.start)
-        if progress.end - max(progress.line_start, self._unstuck_until) < LONGEST_IN_LINE:
+        if progress.end - max(progress.line_start, self._unstuck_until) < DEEPEST:
             return None
         self._unstuck_until = progress.end
         if is_stuck(progress.text[progress.line_start : progress.end]):

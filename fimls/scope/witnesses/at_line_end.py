@@ -78,8 +78,10 @@ def _loop(progress: Progress, end: int) -> Cut | None:
     inner = progress.brackets.inner
     # Rows of numbers are data between brackets, after commas, and in languages of data.
     in_brackets = progress.brackets.depth or (inner is not None and inner.name != "{")
-    is_data = in_brackets or lines.endswith(",") or not progress.site.language.goes_on
-    if not is_data and counts_without_end(lines):
+    language = progress.site.language
+    is_data = in_brackets or lines.endswith(",") or not language.goes_on
+    is_header = language.indented and layout.opens_block(lines.rpartition("\n")[2], language)
+    if not (is_data or is_header) and counts_without_end(lines):
         return progress.stop(end, StopReason.LOOP)
     return None
 
