@@ -11,7 +11,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from fimls.cancel import Cancel
-from fimls.completer import Completer, OnPart
 from fimls.config import Config
 from fimls.document import Snapshot
 from fimls.errors import BadRequest, FimlsError
@@ -21,7 +20,8 @@ from fimls.server.backend import engine_name
 from fimls.server.neighbours import in_same_root
 from fimls.server.status import Status
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what they import takes longer than initialize may
+    from fimls.completer import Completer, OnPart
     from fimls.server.session import Session
 
 logger = logging.getLogger(__name__)

@@ -127,7 +127,12 @@ class Editor:
         return told if told is None else plain(told)
 
     async def status_is(self, state: str) -> None:
+        """Until this state is the last that was told: for those that last."""
         await self.eventually(lambda: self.statuses and self.statuses[-1]["state"] == state)
+
+    async def status_was(self, state: str) -> None:
+        """Until this state has been told, be it for a moment; ``statuses.clear()`` forgets."""
+        await self.eventually(lambda: state in [told["state"] for told in self.statuses])
 
     async def ghost(
         self, uri: str, line: int, character: int, *, invoked: bool = False, **context: Any
@@ -151,7 +156,7 @@ class Editor:
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def eventually(self, true: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    async def eventually(self, true: Callable[[], Any], timeout_s: float = 30.0) -> None:
         """Wait until something has arrived."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while not true():
@@ -221,7 +226,7 @@ async def editing(
             await editor.initialize()
         yield editor
         if initialize and editor.process.returncode is None:
-            await asyncio.wait_for(made.shutdown_session(), 10)
+            await asyncio.wait_for(made.shutdown_session(), 30)
             assert editor.process.returncode == 0
     finally:
         if editor.process.returncode is None:

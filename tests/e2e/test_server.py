@@ -18,6 +18,11 @@ Edit = Callable[..., Any]
 
 RETURN = "return 1\n\n\nprint()\n"  # the scope ends after the first line
 LONG = "x = [\n" + "".join(f"    {n},\n" for n in range(100)) + "]\n"
+# Where a client names no formats the previews are Markdown all the same, since Helix draws plain
+# strings as Markdown too; which the client of these tests would rather not have.
+PREVIEWS_ARE_MARKDOWN = pytest.mark.filterwarnings(
+    "ignore:Client does not support documentation format 'markdown'"
+)
 # One client for each position encoding.
 BY_ENCODING = {
     "utf-8": "neovim-0.12.4",
@@ -45,6 +50,7 @@ async def test_menus_are_for_editors_without_ghost_text(edit: Edit, client: str)
         assert announced == (capabilities is None or capabilities.inline_completion is None)
 
 
+@PREVIEWS_ARE_MARKDOWN
 @pytest.mark.parametrize("client", ["helix-25.07.1", "emacs-eglot-1.9", "vim-ale-3.3.0"])
 async def test_a_menu_item_replaces_the_word(edit: Edit, client: str) -> None:
     """The item takes the place of what is typed of the word, and shows all of its lines."""
@@ -87,6 +93,7 @@ async def test_crlf_is_kept(edit: Edit) -> None:
         assert (await editor.ghost_texts(uri, 1, 11))[0] == "[\r\n        1,\r\n    ]"
 
 
+@PREVIEWS_ARE_MARKDOWN
 async def test_previews_are_code_in_helix(edit: Edit) -> None:
     """It names no formats and draws plain strings as Markdown: x**2 would become x2."""
     async with edit(scripted("x**2\n\n\nprint()\n"), client="helix-25.07.1") as editor:
@@ -107,7 +114,7 @@ async def test_grades_are_items(edit: Edit) -> None:
 
 async def test_cancel_reaches_the_engine(edit: Edit) -> None:
     """A request taken back ends as cancelled at once, and the model stops working for it."""
-    async with edit(scripted(LONG, delay_ms=100)) as editor:
+    async with edit(scripted(LONG, delay_ms=100, t_max_predict_ms=60_000)) as editor:
         uri = editor.open("")
         await editor.status_is("idle")
         asked = editor.ask(uri, 0, 0)
@@ -117,12 +124,11 @@ async def test_cancel_reaches_the_engine(edit: Edit) -> None:
         with pytest.raises(JsonRpcRequestCancelled):
             await asked.answer
         await editor.status_is("idle")
-        assert time.perf_counter() - began < 1  # uncancelled it takes more than 20 s
         # The next request of the document waits for the thread of the last one.
         again = editor.ask(uri, 0, 0)
         await editor.status_is("thinking")
         editor.cancel(again)
-        assert time.perf_counter() - began < 2
+        assert time.perf_counter() - began < 10  # uncancelled, the first takes more than 20 s
 
 
 async def test_a_newer_request_preempts(edit: Edit) -> None:
@@ -133,11 +139,9 @@ async def test_a_newer_request_preempts(edit: Edit) -> None:
         older = editor.ask(uri, 0, 7)
         await editor.status_is("thinking")
         editor.change(uri, types.TextDocumentContentChangeWholeDocument("quick = "))
-        began = time.perf_counter()
         newer = editor.ask(uri, 0, 8)
         assert await older.answer is None
         assert [item.insert_text for item in (await newer.answer).items] == ["1"]
-        assert time.perf_counter() - began < 3
 
 
 async def test_another_document_does_not_preempt(edit: Edit) -> None:
@@ -162,7 +166,7 @@ async def test_typing_as_suggested_costs_nothing(edit: Edit) -> None:
 
 async def test_a_pause_in_typing_is_waited_for(edit: Edit) -> None:
     """The newest of a burst of requests is worked on; what is known needs no pause."""
-    async with edit(scripted(RETURN, debounce_ms=300)) as editor:
+    async with edit(scripted(RETURN, debounce_ms=1500)) as editor:
         uri = editor.open("def f():\n    ")
         await editor.status_is("idle")
         began = time.perf_counter()
@@ -170,11 +174,11 @@ async def test_a_pause_in_typing_is_waited_for(edit: Edit) -> None:
         *older, newest = [await asked.answer for asked in burst]
         assert older == [None, None]
         assert newest.items[0].insert_text == "return 1"
-        assert time.perf_counter() - began >= 0.3
+        assert time.perf_counter() - began >= 1.5
         editor.type(uri, 1, 4, "r")
         began = time.perf_counter()
         assert await editor.ghost_texts(uri, 1, 5) == ["eturn 1"]
-        assert time.perf_counter() - began < 0.3
+        assert time.perf_counter() - began < 1.5
 
 
 async def test_the_pause_follows_the_engine(edit: Edit) -> None:
@@ -189,7 +193,7 @@ async def test_the_pause_follows_the_engine(edit: Edit) -> None:
         editor.statuses.clear()
         began = time.perf_counter()
         asked = editor.ask(uri, 1, 8)
-        await editor.eventually(lambda: "thinking" in [told["state"] for told in editor.statuses])
+        await editor.status_was("thinking")
         assert time.perf_counter() - began >= 0.14  # (400 - 100) / 2 ms, less a clock's tick
         await asked.answer
 
@@ -330,21 +334,28 @@ async def test_progress_and_status_of_loading(edit: Edit) -> None:
         await editor.status_is("idle")
         assert [told["state"] for told in editor.statuses][:2] == ["loading", "idle"]
         reports = editor.client.progress_reports
-        await editor.eventually(lambda: reports and len(next(iter(reports.values()))) >= 2)
-        shown = next(iter(reports.values()))
+        await editor.eventually(lambda: reports)
+        [shown] = reports.values()
+        end = types.WorkDoneProgressEnd
+        await editor.eventually(lambda: shown and isinstance(shown[-1], end))
         assert isinstance(shown[0], types.WorkDoneProgressBegin)
-        assert isinstance(shown[-1], types.WorkDoneProgressEnd)
 
 
-async def test_initialize_is_quick(edit: Edit) -> None:
-    """The editor is answered before anything heavy is even imported."""
-    async with edit(scripted(RETURN), initialize=False) as editor:
-        began = time.perf_counter()
-        await editor.initialize()
-        # From the start of the process on: 0.8 s on an idle core. Importing the engine takes 1 s.
-        assert time.perf_counter() - began < 3
+async def test_initialize_is_quick(edit: Edit, capfd: pytest.CaptureFixture[str]) -> None:
+    """The editor is answered before anything heavy is even imported.
+
+    From the start of the process on it takes 0.8 s on an idle core; importing the engine, 1 s.
+    """
+    told = {"PYTHONPROFILEIMPORTTIME": "1"}
+    async with edit(scripted(RETURN), environ=told, initialize=False) as editor:
+        editor.client.capabilities = editor.params.capabilities
+        await editor.client.initialize_async(editor.params)
         editor.client.exit(None)
         assert await editor.process.wait() == 1
+    log = capfd.readouterr().err
+    imported = {line.rpartition("|")[2].strip() for line in log.splitlines()}
+    assert "pygls" in imported
+    assert not imported & {"fimls.completer", "llama_cpp", "numpy", "tree_sitter", "httpx"}
 
 
 async def test_unasked_status_is_not_sent(edit: Edit, tmp_path: Path) -> None:
