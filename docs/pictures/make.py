@@ -26,8 +26,11 @@ from editors import install, neovim, serving  # noqa: E402
 from editors.emacs import Emacs  # noqa: E402
 from editors.neovim import Neovim  # noqa: E402
 from editors.vscode import VSCode  # noqa: E402
+from fimls import models  # noqa: E402
+from fimls.config import Config  # noqa: E402
 
 HERE = Path(__file__).parent
+MODEL = models.resolve(Config().completion.model, models.models_dir(Config().models))
 NORM = """\
 from math import sqrt
 
@@ -59,7 +62,7 @@ def neovim_pictures(home: Path) -> None:
     """``neovim.svg``: the norm with its suggestion; ``session.svg``: typing and taking it."""
     file = home / "norm.py"
     file.write_text(NORM, encoding="utf-8")
-    env = serving.real_model(home / "config")
+    env = serving.real_model(home / "config", MODEL)
     editor = install.neovim_12()
     look = {"before_setup": PLAIN, "rows": 10, "columns": 78}
     with Neovim(editor, home, file, env, **look) as vim:  # type: ignore[arg-type] # a plain dict
@@ -96,7 +99,7 @@ def vscode_picture(home: Path) -> None:
     folder.mkdir()
     file = folder / "norm.py"
     file.write_text(NORM, encoding="utf-8")
-    with VSCode(home, folder, serving.real_model(home / "config"), {}) as code:
+    with VSCode(home, folder, serving.real_model(home / "config", MODEL), {}) as code:
         code.open(file)
         code.press("Control+Home", "ArrowDown", "ArrowDown", "ArrowDown", "End", "Enter")
         code.wait("a suggestion", lambda: code.ghost, 60)
@@ -106,7 +109,7 @@ def vscode_picture(home: Path) -> None:
 
 def emacs_picture(home: Path) -> None:
     """``emacs.svg``: ghost text in lsp-mode."""
-    env = serving.real_model(home / "config")
+    env = serving.real_model(home / "config", MODEL)
     look = {"look": DARK, "rows": 12, "columns": 78}
     running = Emacs(install.emacs(), home, NORM, env, name="norm.py", **look)  # type: ignore[arg-type] # a plain dict
     with running.terminal as terminal:
@@ -119,7 +122,7 @@ def emacs_picture(home: Path) -> None:
 def helix_picture(home: Path) -> None:
     """``helix.svg``: the menu."""
     shutil.copytree(ROOT / "editors/helix", home / ".config/helix")
-    env = serving.real_model(home / "config")
+    env = serving.real_model(home / "config", MODEL)
     with opened([install.helix().command], home, env) as terminal:
         terminal.type("4Go    ")  # Debian's Helix comes without the grammars that indent
         terminal.wait("INS")
@@ -133,7 +136,7 @@ def vim_picture(home: Path) -> None:
     vimrc = home / "vimrc"
     page = (ROOT / "editors/vim/fimls.vim").read_text(encoding="utf-8")
     vimrc.write_text(f"set nocompatible\nsyntax on\nfiletype plugin indent on\n{page}")
-    env = serving.real_model(home / "config")
+    env = serving.real_model(home / "config", MODEL)
     with opened([install.vim().command, "-n", "-u", vimrc], home, env) as terminal:
         terminal.type("4Go")
         terminal.wait("INSERT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -28,7 +29,7 @@ def llama_server() -> str:
     found = os.environ.get("LLAMA_SERVER") or shutil.which("llama-server")
     if found:
         return found
-    with install._alone("llama-server") as place:
+    with install.alone("llama-server") as place:
         command = place / "bin/llama-server"
         if not command.exists():
             root = place / "root"
@@ -98,6 +99,12 @@ def run_llama_cpp_python(model: Path) -> contextlib.AbstractContextManager[str]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port for a server that cannot choose one itself.
+
+    Below those that the system gives to whoever asks for any, a client's end included: one of
+    them could be gone again before the server listens.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

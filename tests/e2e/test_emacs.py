@@ -95,9 +95,11 @@ def test_eglot_offers_items(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_the_real_model_completes_the_norm(emacs: Editor, tmp_path: Path) -> None:
+def test_the_real_model_completes_the_norm(
+    emacs: Editor, default_model: Path, tmp_path: Path
+) -> None:
     head = "from math import sqrt\n\n\ndef norm(x: float, y: float) -> float:\n"
-    env = serving.real_model(tmp_path / "config")
+    env = serving.real_model(tmp_path / "config", default_model)
     running = Emacs(emacs, tmp_path, f"{head}    \n    return r\n", env)
     with running.terminal:
         running.ready()

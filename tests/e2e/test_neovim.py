@@ -502,13 +502,13 @@ def test_an_unknown_option_names_the_nearest(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_the_real_model_completes_the_norm(way: str, tmp_path: Path) -> None:
+def test_the_real_model_completes_the_norm(way: str, default_model: Path, tmp_path: Path) -> None:
     """One assignment to r and nothing else, where the line after it returns r."""
     name, renderer = WAYS[way]
     file = tmp_path / "norm.py"
     head = "from math import sqrt\n\n\ndef norm(x: float, y: float) -> float:\n"
     file.write_text(f"{head}    return r\n", encoding="utf-8")
-    env = serving.real_model(tmp_path / "config")
+    env = serving.real_model(tmp_path / "config", default_model)
     given = {"renderer": renderer}
     with Neovim(serving.editor(name), tmp_path, file, env, options=given) as vim:
         vim.ready()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ async def test_ten_megabytes_do_not_slow_the_others(edit: Edit) -> None:
             editor.type(huge, 900_000, column, "y")
             assert await editor.ghost(huge, 900_000, column + 1) == []
         # 20 keystrokes, each answered: about 10 ms each on an idle machine.
-        assert time.perf_counter() - began < 3
+        assert time.perf_counter() - began < 6
         assert await still_completes(editor)
 
 
@@ -169,10 +168,11 @@ async def test_settings_of_the_editor_win_and_change(edit: Edit) -> None:
     async with edit(scripted(RETURN), configuration=later) as editor:
         uri = editor.open("def f():\n    ")
         assert await editor.ghost_texts(uri, 1, 4) == ["return 2"]
+        editor.statuses.clear()
         editor.client.set_configuration({"fimls": scripted("return 3\n\n\nprint()\n")})
         changed = types.DidChangeConfigurationParams(settings=None)
         editor.client.workspace_did_change_configuration(changed)
-        await editor.status_is("loading")
+        await editor.status_was("loading")
         await editor.status_is("idle")
         assert await editor.ghost_texts(uri, 1, 4) == ["return 3"]
 
@@ -208,6 +208,7 @@ async def test_no_model_yet(edit: Edit, client: str) -> None:
         for _ in range(3):
             assert await editor.ghost(uri, 1, 4) == []
         await editor.status_is("error")
+        await editor.eventually(lambda: editor.messages or editor.questions)
         told = editor.messages + [question.message for question in editor.questions]
         [message] = told
         assert 'run "fimls models pull qwen2.5-coder-0.5b"' in message
@@ -293,15 +294,12 @@ async def test_odd_uris(edit: Edit) -> None:
 
 
 @pytest.fixture
-def lay_weights(tmp_path: Path) -> Callable[[], None]:
+def lay_weights(tmp_path: Path, default_model: Path) -> Callable[[], None]:
     """Puts the default model where the session looks for it."""
-    here = Path(os.environ.get("FIMLS_CACHE_DIR", Path.home() / ".cache/fimls")) / "models"
-    weights = here / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
-    assert weights.is_file(), 'run "fimls models pull qwen2.5-coder-0.5b" first'
 
     def lay() -> None:
         (tmp_path / "cache/models").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "cache/models" / weights.name).symlink_to(weights)
+        (tmp_path / "cache/models" / default_model.name).symlink_to(default_model)
 
     return lay
 

@@ -27,7 +27,6 @@ async def test_the_first_lines_come_first(edit: Edit) -> None:
         uri = editor.open(HEAD)
         first = (await editor.ghost_texts(uri, 1, 4))[0]
         assert BODY.startswith(first + "\n")
-        assert not editor.grown
         await editor.eventually(lambda: editor.grown)
         assert editor.grown == [{"uri": uri, "version": 1, "changed": True}]
         assert (await editor.ghost_texts(uri, 1, 4))[0] == BODY
@@ -79,12 +78,15 @@ async def test_a_part_is_typed_through(edit: Edit) -> None:
         uri = editor.open(HEAD)
         first = (await editor.ghost_texts(uri, 1, 4))[0]
         editor.type(uri, 1, 4, first[0])
-        assert (await editor.ghost_texts(uri, 1, 5))[0] == first[1:]
+        rest = (await editor.ghost_texts(uri, 1, 5))[0]
+        assert rest.startswith(first[1:])  # more of it may have come since
+        assert BODY[1:].startswith(rest)
 
 
 async def test_going_elsewhere_ends_the_rest(edit: Edit) -> None:
     """Nothing is computed, or told, for a place that was left."""
-    async with edit(growing(SLOW)) as editor:
+    slower = scripted({"quick": "1\n\n\nprint()\n", "total": BODY}, delay_ms=200)
+    async with edit(growing(slower)) as editor:
         uri = editor.open(HEAD)
         assert await editor.ghost_texts(uri, 1, 4)
         await editor.status_is("thinking")

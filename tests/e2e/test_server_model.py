@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -17,9 +16,6 @@ Edit = Callable[..., Any]
 
 pytestmark = pytest.mark.model
 
-CACHE = Path(os.environ.get("FIMLS_CACHE_DIR", Path.home() / ".cache/fimls"))
-WEIGHTS = CACHE / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
-SETTINGS = {"completion": {"model": str(WEIGHTS), "t_max_predict_ms": 60_000}}
 
 NORM = """\
 from math import sqrt
@@ -29,15 +25,17 @@ def norm(x: float, y: float) -> float:
 """
 
 
-@pytest.fixture(autouse=True)
-def _weights() -> None:
-    assert WEIGHTS.is_file(), 'run "fimls models pull qwen2.5-coder-0.5b" first'
+@pytest.fixture
+def settings(default_model: Path) -> dict[str, Any]:
+    """Whole windows, whatever this machine can evaluate in time: cold prompts take seconds."""
+    model = str(default_model)
+    return {"completion": {"model": model, "t_max_predict_ms": 60_000, "t_max_cold_ms": 0}}
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-async def test_a_known_hole(edit: Edit, newline: str) -> None:
+async def test_a_known_hole(edit: Edit, settings: dict[str, Any], newline: str) -> None:
     """An assignment to r and nothing else, ended by the scope and not by the cap."""
-    async with edit(SETTINGS) as editor:
+    async with edit(settings) as editor:
         # The name is part of the prompt: in an "a.py" this model returns at once instead.
         uri = editor.open(NORM.replace("\n", newline), "file:///project/norm.py")
         text, *_ = await editor.ghost_texts(uri, 3, 4)
@@ -48,10 +46,10 @@ async def test_a_known_hole(edit: Edit, newline: str) -> None:
         assert told["template"] == "qwen2.5-coder"
 
 
-async def test_the_loop_is_free_while_the_model_works(edit: Edit) -> None:
+async def test_the_loop_is_free_while_the_model_works(edit: Edit, settings: dict[str, Any]) -> None:
     """Other requests are answered at once during a cold prompt and during decoding."""
     body = "".join(f"def function_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(120))
-    async with edit(SETTINGS) as editor:
+    async with edit(settings) as editor:
         uri = editor.open(f"{body}def last(values):\n    ")
         line = body.count("\n") + 1
         asked = editor.ask(uri, line, 4)
@@ -70,10 +68,10 @@ async def test_the_loop_is_free_while_the_model_works(edit: Edit) -> None:
         assert median < 100
 
 
-async def test_cancel_reaches_a_prompt_evaluation(edit: Edit) -> None:
+async def test_cancel_reaches_a_prompt_evaluation(edit: Edit, settings: dict[str, Any]) -> None:
     """A cold prompt of a thousand tokens takes many seconds; taken back, it ends soon."""
     body = "".join(f"value_{n} = compute({n}, {n * 7 % 13})\n" for n in range(150))
-    async with edit(SETTINGS) as editor:
+    async with edit(settings) as editor:
         uri = editor.open(body)
         await editor.status_is("idle")
         asked = editor.ask(uri, 150, 0)
@@ -89,29 +87,30 @@ async def test_cancel_reaches_a_prompt_evaluation(edit: Edit) -> None:
         assert time.perf_counter() - began < 3.0
 
 
-async def test_typing_as_the_model_suggests(edit: Edit) -> None:
+async def test_typing_as_the_model_suggests(edit: Edit, settings: dict[str, Any]) -> None:
     """The rest of a suggestion is there as soon as it is typed into."""
-    async with edit(SETTINGS) as editor:
+    async with edit(settings) as editor:
         uri = editor.open(NORM, "file:///project/norm.py")
         whole = (await editor.ghost_texts(uri, 3, 4))[0]
         for column, character in enumerate(whole[:5], 4):
             editor.type(uri, 3, column, character)
-            began = time.perf_counter()
             rest = (await editor.ghost_texts(uri, 3, column + 1))[0]
             assert rest == whole[column - 3 :]
-            assert time.perf_counter() - began < 1.5  # a new answer takes longer
+            told = await editor.explain()
+            assert told is not None
+            assert told["cached"]
 
 
 @pytest.mark.parametrize("wait_for", ["loading", "thinking"])
-async def test_the_end_in_the_middle_of_it(edit: Edit, wait_for: str) -> None:
+async def test_the_end_in_the_middle_of_it(
+    edit: Edit, settings: dict[str, Any], wait_for: str
+) -> None:
     """While weights load, or a cold prompt is evaluated, the editor can still close."""
     body = "".join(f"value_{n} = compute({n}, {n * 7 % 13})\n" for n in range(150))
-    async with edit(SETTINGS) as editor:
+    async with edit(settings) as editor:
         uri = editor.open(body)
         asked = editor.ask(uri, 150, 0)
-        await editor.status_is(wait_for)
-        began = time.perf_counter()
-        await editor.client.shutdown_session()
-        assert time.perf_counter() - began < 10
+        await editor.status_was(wait_for)
+        await asyncio.wait_for(editor.client.shutdown_session(), 30)
         assert editor.process.returncode == 0
         asked.answer.cancel()

@@ -222,9 +222,10 @@ def test_a_missing_server_is_one_message_with_a_next_step(tmp_path: Path) -> Non
 
 
 @pytest.mark.model
-def test_the_real_model_completes_the_norm(tmp_path: Path) -> None:
+def test_the_real_model_completes_the_norm(default_model: Path, tmp_path: Path) -> None:
     """One assignment to r and nothing else, where the line after it returns r."""
-    with vscode.opened(tmp_path, serving.real_model(tmp_path / "config")) as code:
+    env = serving.real_model(tmp_path / "config", default_model)
+    with vscode.opened(tmp_path, env) as code:
         file = code.folder / "norm.py"
         head = "from math import sqrt\n\n\ndef norm(x: float, y: float) -> float:\n"
         file.write_text(f"{head}    return r\n", encoding="utf-8")

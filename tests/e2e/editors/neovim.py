@@ -70,7 +70,7 @@ class Neovim(Running):
         expression = f"json_encode(luaeval('(function() {inner} end)()'))"
         try:
             done = subprocess.run(
-                [*self._remote, expression], capture_output=True, text=True, timeout=10, check=False
+                [*self._remote, expression], capture_output=True, text=True, timeout=30, check=False
             )
         except subprocess.TimeoutExpired:
             raise AssertionError(
@@ -144,7 +144,7 @@ class Neovim(Running):
                 lines.append(drawn.rstrip())
         return "\n".join(lines)
 
-    def wait_ghost(self, text: str, timeout_s: float = 15) -> None:
+    def wait_ghost(self, text: str, timeout_s: float = 30) -> None:
         """Until exactly this is suggested."""
         self.terminal.wait(f"ghost {text!r}", lambda: self.ghost() == text, timeout_s=timeout_s)
 

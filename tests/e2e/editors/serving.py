@@ -56,23 +56,13 @@ def scripted(
     )
 
 
-def real_model(home: Path) -> dict[str, str]:
-    """The environment in which ``fimls`` runs the default model, which must be on this machine."""
-    from fimls import models
-    from fimls.config import Config
-    from fimls.errors import ModelError
-
-    config = Config()
-    folder = models.models_dir(config.models)
-    try:
-        models.resolve(config.completion.model, folder)
-    except ModelError as error:
-        pytest.skip(f"{error}")
-    # Named, because the editors run in a home of their own.
+def real_model(home: Path, model: Path) -> dict[str, str]:
+    """The environment in which ``fimls`` runs the default model, which is this file."""
+    # Its folder is named, because the editors run in a home of their own.
     return _configured(
         home,
         "[completion]\nt_max_predict_ms = 30000\n"
-        f"[models]\ndirectory = {json.dumps(str(folder))}\n",
+        f"[models]\ndirectory = {json.dumps(str(model.parent))}\n",
     )
 
 

@@ -16,6 +16,7 @@ import subprocess
 import termios
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,11 +48,12 @@ class Cell:
     reverse: bool
 
 
-class Running:
+class Running(ABC):
     """Something that is closed when its ``with`` block ends."""
 
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """End it, and what it has started."""
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +183,7 @@ class Terminal(Running):
         what: str,
         there: Callable[[], object] | None = None,
         *,
-        timeout_s: float = 15.0,
+        timeout_s: float = 30.0,
         gone: bool = False,
     ) -> None:
         """Until ``what`` stands on the screen (or is ``gone``), or ``there()`` is true."""
@@ -204,6 +206,7 @@ class Terminal(Running):
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 self.process.kill()
         self.process.wait()
+        os.close(self._slave)  # the reader comes to the end when nobody holds the other side
         self._reader.join(2)
-        os.close(self._slave)
-        os.close(self._master)
+        if not self._reader.is_alive():  # or it would read what is opened next under this number
+            os.close(self._master)

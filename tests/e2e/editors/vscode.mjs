@@ -13,6 +13,7 @@ const browser = await browserType.launch({
   ],
 });
 const page = await browser.newPage({ viewport: { width: 1000, height: 560 }, deviceScaleFactor: 1 });
+page.setDefaultTimeout(60_000);
 
 // Monaco draws spaces as no-break spaces.
 const plain = (text) => text.replaceAll("\u00a0", " ").replaceAll("\u200c", "");
@@ -23,7 +24,7 @@ const GHOST = ".ghost-text-decoration, .ghost-text-decoration-preview, "
 const actions = {
   async open({ url }) {
     await page.goto(`${address}${url}`, { waitUntil: "domcontentloaded" });
-    await page.locator(".monaco-editor .view-lines").first().waitFor({ timeout: 60_000 });
+    await page.locator(".monaco-editor .view-lines").first().waitFor();
   },
   async focus() {
     await page.locator(".monaco-editor .view-lines").first().click();
@@ -59,7 +60,7 @@ const actions = {
     return (await found.count()) ? await found.getAttribute(name) : null;
   },
   async click({ selector }) {
-    await page.locator(selector).first().click({ timeout: 10_000 });
+    await page.locator(selector).first().click();
   },
   // A command of the palette, by its whole title: other commands' titles may begin with it.
   async command({ title }) {
@@ -74,7 +75,7 @@ const actions = {
       .locator(".quick-input-list .monaco-list-row")
       .filter({ has: page.locator(".label-name").getByText(label, { exact: true }) })
       .first()
-      .click({ timeout: 20_000 });
+      .click();
   },
   // From now on the ghost text of every frame that is drawn; `seen` ends it and tells.
   async watch() {

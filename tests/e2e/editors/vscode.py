@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from servers import free_port
 
 from editors import install
 from editors.serving import COMMAND
@@ -46,19 +47,19 @@ def build_extension() -> Path:
     files = [*SOURCE.glob("src/*.ts"), *(SOURCE / name for name in names)]
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()[:16]
     vsix = install.CACHE / f"fimls-{state}.vsix"
-    if not vsix.exists():
-        place = install.CACHE / "extension"
-        shutil.copytree(
-            SOURCE,
-            place,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("node_modules", "dist", "server", "*.vsix"),
-        )
-        install.npm("ci", "--silent", "--ignore-scripts", cwd=place)
-        # esbuild's program comes in a package of its own; its script would only copy it.
-        source = {"FIMLS_SOURCE": str(SOURCE.parents[1])}
-        install.npm("run", "--silent", "package", cwd=place, env=source)
-        shutil.move(place / "fimls.vsix", vsix)
+    with install.alone("extension") as place:
+        if not vsix.exists():
+            shutil.copytree(
+                SOURCE,
+                place,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns("node_modules", "dist", "server", "*.vsix"),
+            )
+            install.npm("ci", "--silent", "--ignore-scripts", cwd=place)
+            # esbuild's program comes in a package of its own; its script would only copy it.
+            source = {"FIMLS_SOURCE": str(SOURCE.parents[1])}
+            install.npm("run", "--silent", "package", cwd=place, env=source)
+            shutil.move(place / "fimls.vsix", vsix)
     return vsix
 
 
@@ -101,7 +102,7 @@ class VSCode(Running):
             capture_output=True,
             timeout=120,
         )
-        self.port = _free_port()
+        self.port = free_port()
         self.log = (home / "code-server.log").open("w")
         self.server = subprocess.Popen(
             [
@@ -162,10 +163,10 @@ class VSCode(Running):
     def ghost(self) -> str:
         return str(self.do("ghost"))
 
-    def wait_ghost(self, text: str, timeout_s: float = 15) -> None:
+    def wait_ghost(self, text: str, timeout_s: float = 30) -> None:
         self.wait(f"ghost {text!r}", lambda: self.ghost == text, timeout_s)
 
-    def wait(self, what: str, there: Callable[[], object], timeout_s: float = 15) -> None:
+    def wait(self, what: str, there: Callable[[], object], timeout_s: float = 30) -> None:
         until = time.monotonic() + timeout_s
         while not there():
             if time.monotonic() > until:
@@ -218,12 +219,6 @@ def opened(home: Path, env: Mapping[str, str], **settings: object) -> VSCode:
         return VSCode(home, folder, env, settings)
     except install.Missing as missing:
         pytest.skip(f"VS Code is not to be had: {missing}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
