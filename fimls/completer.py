@@ -29,6 +29,8 @@ from fimls.template import BoundTemplate
 ESTIMATED_CHARS_PER_TOKEN = 3
 # Of a prompt that is no text of the document: markers, the file's name.
 N_AROUND = 48
+# Generations that were taken back and are kept, to be gone on with: those of the last keys.
+MOST_BEGUN = 16
 
 ChooseTemplate = Callable[[Vocabulary | None], BoundTemplate]
 OnPart = Callable[[Completion], None]
@@ -75,6 +77,7 @@ class Completer:
         self._places = Places()
         self._n_cold: int | None = None
         self._cache = CompletionCache()
+        self._begun = CompletionCache(MOST_BEGUN)
         self._lock = threading.Lock()
 
     def complete(
@@ -101,12 +104,15 @@ class Completer:
             return None
         with self._lock:
             completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
+            begun = self._begun.find(cursor.uri, cursor.before, cursor.after)
         if completion is None or completion.is_part:
+            # What the keys of the meantime have typed of it is behind the cursor; the rest stands.
+            begun_text = "" if begun is None else begun.text
             try:
-                prompt = self.prompt(cursor, chunks)
+                prompt = self.prompt(cursor, chunks, begun_text)
             except EngineUnreachable:
                 # The server left while its tokenizer was asked; another engine may answer now.
-                prompt = self.prompt(cursor, chunks)
+                prompt = self.prompt(cursor, chunks, begun_text)
             budget = self._options.n_predict if n_predict is None else n_predict
             told = None if on_part is None else lambda part: on_part(self._keep(cursor, part))
             completion = self._generate(cursor, prompt, budget, cancel, told, invoked=invoked)
@@ -128,8 +134,11 @@ class Completer:
             completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
         return None if completion is None else _in_newlines_of(cursor, completion)
 
-    def prompt(self, cursor: Cursor, chunks: tuple[Chunk, ...] = ()) -> Prompt:
-        """The prompt for a cursor, placed at an anchor of the document as long as one holds."""
+    def prompt(self, cursor: Cursor, chunks: tuple[Chunk, ...] = (), begun: str = "") -> Prompt:
+        """The prompt for a cursor, placed at an anchor of the document as long as one holds.
+
+        It goes on behind ``begun``, the beginning of a completion for this cursor.
+        """
         model = self._bound_model()
         with self._lock:
             known = self._places.known(cursor.uri)
@@ -138,7 +147,7 @@ class Completer:
         anchor, typed = place(cursor.before, cursor.after, budget, model.count_tokens, known)
         with self._lock:
             self._places.use(cursor.uri, anchor)
-        return _render(model, cursor, anchor, typed, chunks)
+        return _render(model, cursor, anchor, typed, chunks, begun)
 
     def prepare(
         self,
@@ -177,6 +186,7 @@ class Completer:
         with self._lock:
             self._places.forget(uri)
             self._cache.forget(uri)
+            self._begun.forget(uri)
 
     def _generate(
         self,
@@ -188,18 +198,20 @@ class Completer:
         *,
         invoked: bool,
     ) -> Completion:
-        options = self._options
+        options, model = self._options, self._bound_model()
         t_max_ms = options.t_max_invoked_ms if invoked else options.t_max_predict_ms
         draft = Draft(cursor.before, cursor.after, cursor.language, t_max_ms)
+        begun = "" if prompt.window is None else prompt.window.begun
+        n_begun = model.count_tokens(begun) if begun else 0
         stream = self._engine.stream(
             Request(
                 prompt,
-                n_predict,
+                max(n_predict - n_begun, 1),
                 Sampling(options.temperature, options.top_p, options.min_p, options.seed),
             ),
             cancel,
         )
-        name = self._bound_model().name or options.model
+        name = model.name or options.model
 
         def tell_part(at: int) -> bool:
             assert on_part is not None
@@ -209,12 +221,23 @@ class Completer:
             return bool(part.text)
 
         try:
-            cut = draft.take(stream, tell_part if on_part else None)
+            cut = draft.resume(begun) if begun else None
+            cut = cut or draft.take(stream, tell_part if on_part else None)
         finally:
             stream.close()
         if cut is None:
-            cut = draft.finish(_why_it_ended(cancel, stream.usage, timed_out=draft.timed_out))
+            reason = _why_it_ended(cancel, stream.usage, timed_out=draft.timed_out)
+            if reason is StopReason.CANCELLED:
+                self._put_aside(cursor, draft.text)
+            cut = draft.finish(reason)
         return draft.completion(cut, prompt, stream.usage, name)
+
+    def _put_aside(self, cursor: Cursor, begun: str) -> None:
+        """Keep what was generated before it was taken back: the next key may be typing it."""
+        if begun:
+            unfinished = Completion(begun, StopReason.CANCELLED)
+            with self._lock:
+                self._begun.store(cursor.uri, cursor.before, cursor.after, unfinished)
 
     def _budget(self, model: _Model) -> Budget:
         options = self._options
@@ -285,10 +308,16 @@ def _within(budget: Budget, n_ctx: int, n_predict: int) -> Budget:
 
 
 def _render(
-    model: _Model, cursor: Cursor, anchor: Anchor, typed: str, chunks: tuple[Chunk, ...]
+    model: _Model,
+    cursor: Cursor,
+    anchor: Anchor,
+    typed: str,
+    chunks: tuple[Chunk, ...],
+    begun: str = "",
 ) -> Prompt:
     name = PurePath(cursor.path).name  # where it lies is the machine's affair, not the model's
-    window = Window(anchor.prefix, typed, _closed(anchor.suffix), name, cursor.language)
+    suffix = _closed(anchor.suffix)
+    window = Window(anchor.prefix, typed + begun, suffix, name, cursor.language, begun)
     return model.template.render(window, chunks)
 
 

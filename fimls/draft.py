@@ -28,6 +28,15 @@ class Draft:
         self._n_looked_at = 0
         self.timed_out = False
 
+    def resume(self, text: str) -> Cut | None:
+        """Go on behind ``text``, which was generated before; where it ends, if it does so now."""
+        started_s = time.perf_counter()
+        text = self._without_indent(text)
+        self._pieces.append(text)
+        cut = self._watcher.feed(text)
+        self._t_scope_s += time.perf_counter() - started_s
+        return cut
+
     def take(
         self, stream: Iterable[Piece], tell_part: Callable[[int], bool] | None = None
     ) -> Cut | None:
@@ -36,6 +45,8 @@ class Draft:
         ``tell_part`` is told how much may be shown by now, until it is satisfied.
         """
         deadline_s = float("inf")
+        if tell_part is not None and self._has_new_lines() and self._tell(tell_part):
+            tell_part = None
         for piece in stream:
             now_s = time.perf_counter()
             # The budget counts from the first token: a cold prompt is no reason to show nothing.
@@ -43,12 +54,11 @@ class Draft:
             text = self._without_indent(piece.text)
             self._pieces.append(text)
             cut = self._watcher.feed(text)
-            looks = cut is None and tell_part is not None and self._has_new_lines(now_s)
-            part = self._watcher.part() if looks else 0
             self._t_scope_s += time.perf_counter() - now_s
             if cut is not None:
                 return cut
-            if part and tell_part is not None and tell_part(part):
+            is_late = (now_s - self._started_s) * 1000 >= T_PART_MS
+            if tell_part and is_late and self._has_new_lines() and self._tell(tell_part):
                 tell_part = None
             if now_s > deadline_s:
                 self.timed_out = True
@@ -62,12 +72,17 @@ class Draft:
             self._awaits_code = not text
         return text
 
-    def _has_new_lines(self, now_s: float) -> bool:
-        """Whether a look at what may be shown would pay, the first one after ``T_PART_MS``."""
-        if (now_s - self._started_s) * 1000 < T_PART_MS:
-            return False
+    def _has_new_lines(self) -> bool:
+        """Whether another look at what may be shown would pay."""
         n_looked_at, self._n_looked_at = self._n_looked_at, len(self._pieces)
         return any("\n" in piece for piece in self._pieces[n_looked_at:])
+
+    def _tell(self, tell_part: Callable[[int], bool]) -> bool:
+        """Tell what may be shown by now; whether that was enough."""
+        started_s = time.perf_counter()
+        part = self._watcher.part()
+        self._t_scope_s += time.perf_counter() - started_s
+        return part > 0 and tell_part(part)
 
     def finish(self, reason: StopReason) -> Cut:
         """Where to cut a generation that the watcher did not end."""
@@ -78,7 +93,7 @@ class Draft:
 
     def completion(self, cut: Cut, prompt: Prompt, usage: Usage, model: str) -> Completion:
         """The answer that ends at ``cut``."""
-        text = self._text[: cut.at]
+        text = self._watcher.indented(self.text[: cut.at])
         text = postprocess.apply(text, self._before, self._after, self._language)
         return Completion(
             text=text,
@@ -98,7 +113,8 @@ class Draft:
         )
 
     @property
-    def _text(self) -> str:
+    def text(self) -> str:
+        """All of it, as it was generated."""
         return "".join(self._pieces)
 
     def _n_pieces_after(self, at: int) -> int:

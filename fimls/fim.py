@@ -46,7 +46,8 @@ class Window:
     ``prefix + typed`` is the text before the cursor, ``suffix`` the text after
     it, each cut to its token budget. ``typed`` begins at the anchor and is
     placed after the middle marker, so that typing only ever appends to the
-    prompt (the anchored middle, see ARCHITECTURE.md).
+    prompt (the anchored middle, see ARCHITECTURE.md). The end of it may not be
+    typed but *begun*: generated before, and taken back.
     """
 
     prefix: str
@@ -54,6 +55,7 @@ class Window:
     suffix: str
     path: str = ""
     language: str = ""
+    begun: str = ""
 
 
 class SegmentKind(str, Enum):

@@ -114,9 +114,10 @@ class ScriptedEngine:
     ``script`` is one answer for everything, a function of the prompt, or a
     mapping from what a prompt's text contains to the answer: the longest key
     found decides, and a prompt without any is answered by an end token. Answers
-    are texts for the cursor, so what ``heal`` covers is not part of them; an
-    end-token spelling inside one ends it there. ``requests`` keeps what was asked last.
-    ``prompt_tokens_per_s`` is a speed to pretend; ``None`` is a remote engine's.
+    are texts for the cursor, so what ``heal`` covers is not part of them, and of
+    the first and the last kind only what was not *begun* before is written; an
+    end-token spelling inside one ends it there. ``requests`` keeps what was asked
+    last. ``prompt_tokens_per_s`` is a speed to pretend; ``None`` is a remote engine's.
     """
 
     def __init__(
@@ -168,12 +169,12 @@ class ScriptedEngine:
         self._closed = True
 
     def _answer(self, prompt: Prompt) -> str:
+        if callable(self._script):
+            return self._script(prompt)
         if isinstance(self._script, str):
-            return self._script
-        if isinstance(self._script, Mapping):
-            keys = [key for key in self._script if key in prompt.text]
-            return self._script[max(keys, key=len)] if keys else ""
-        return self._script(prompt)
+            return _unwritten(self._script, prompt)
+        keys = [key for key in self._script if key in prompt.text]
+        return _unwritten(self._script[max(keys, key=len)], prompt) if keys else ""
 
 
 class ScriptedStream:
@@ -246,6 +247,16 @@ def open_scripted(name: str, table: Mapping[str, Any]) -> ScriptedEngine:
         n_ctx=table.get("n_ctx", 4096),
         prompt_tokens_per_s=table.get("prompt_tokens_per_s"),
     )
+
+
+def _unwritten(answer: str, prompt: Prompt) -> str:
+    """What is left of an answer of which some was begun, and some of that typed meanwhile."""
+    window = prompt.window
+    if window is not None and window.begun:
+        for n_written in range(len(answer), len(window.begun) - 1, -1):
+            if window.typed.endswith(answer[:n_written]):
+                return answer[n_written:]
+    return answer
 
 
 def _common_prefix(left: tuple[int, ...], right: tuple[int, ...]) -> int:

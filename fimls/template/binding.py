@@ -59,7 +59,8 @@ class TokenTemplate(BoundTemplate):
 
         The text before the cursor is left out from its last token on and comes back
         as ``Prompt.heal``. What the prefix at the anchor loses this way goes to the
-        middle, so that it stays the same however much is typed.
+        middle, so that it stays the same however much is typed. What the model has
+        begun ends with a token of its own choice: nothing of that is left out.
         """
         segments: list[Segment] = []
         if self.bos is not None:
@@ -72,7 +73,9 @@ class TokenTemplate(BoundTemplate):
             text, n_left_out = item.text, 0
             if item.is_open:
                 text = text[: item.code_at] + tail + text[item.code_at :]
-            if item.code_at < 0:
+            if item.is_open and window.begun:
+                ids, tail = self.source.encode(text), ""
+            elif item.code_at < 0:
                 ids = self.source.encode(text)
             else:
                 ids, tail = self.source.split(text, item.code_at)
