@@ -58,6 +58,7 @@ class Language:
     clauses: tuple[str, ...] = ()  # words, in any case, that go on within a statement
     once: tuple[str, ...] = ()  # those of them that a statement has once
     statement: str = ""  # a pattern: such a line stands in no { } between parentheses
+    unfinished: str = ""  # a pattern: what a line ends in that goes on; else the usual operators
     labels: bool = False  # a line that ends in : is a label or a case, and complete
     loose: str = ""  # closers that also stand alone: the ) of a case in the shell
     prose: bool = False  # paragraphs, not statements
@@ -247,6 +248,7 @@ LANGUAGES: tuple[Language, ...] = (
         indented=True,
         ends=("fi", "done", "esac", "}"),
         loose=")",
+        unfinished=r"\\|\||&&|[({]",
         definition=r"(function\s+)?[\w:-]+\s*\(\)|function\b",
         goes_on=("else", "elif", "then", "do", "{"),
         heredocs=True,
@@ -259,6 +261,7 @@ LANGUAGES: tuple[Language, ...] = (
         block_comments=(("<!--", "-->"),),
         strings=(),
         tags=True,
+        unfinished="=",
         goes_on=(),
     ),
     Language(

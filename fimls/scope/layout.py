@@ -30,6 +30,8 @@ def floor_of(site: Site, first: int | None) -> Floor:
     """
     language = site.language
     level = _level(site) if first is None else max(_level(site), first)
+    if language.item:  # data: the mapping or list that the cursor is in
+        return Floor(level, member=False, in_definition=False)
     indent, header, floor = level, "", 0
     block = None
     for line in _lines_above(site):
@@ -134,6 +136,7 @@ _UNFINISHED = re.compile(
     r"([-+*/%^=<>&|,.?:(\[{\\]|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
 )
 
+_TAG_CLOSED = re.compile(r"(</[\w.:-]*|/)>$")
 # Types and qualifiers and nothing else; a lone word in capitals is a macro.
 _DECLARES = re.compile(r"\s*(?![A-Z\d_]+$)[A-Za-z_][\w\s:<>,*&]*")
 
@@ -164,6 +167,17 @@ def wants_body(line: str, site: Site) -> bool:
     return not site.ahead or site.ahead[0].indent <= width(site.head)
 
 
+_CASE = re.compile(r"\s*(case\b.*|default\s*):$")
+
+
+def is_case(line: str, site: Site) -> bool:
+    """Whether a line is a case of a switch, whose statements do not follow the cursor."""
+    bare = strip_comment(line, site.language).rstrip()
+    if not site.language.labels or not _CASE.match(bare):
+        return False
+    return not site.ahead or site.ahead[0].indent <= width(site.head)
+
+
 def carries_on(bare: str, language: Language) -> bool:
     """Whether a line continues the statement above, so that no semicolon stands between them."""
     word = first_word(bare)
@@ -173,7 +187,9 @@ def carries_on(bare: str, language: Language) -> bool:
 def is_unfinished(line: str, language: Language) -> bool:
     """Whether the statement goes on on the next line, going by the end of this one."""
     bare = strip_comment(line, language).rstrip()
-    if bare.endswith(("++", "--")):
+    if language.unfinished:
+        return re.search(rf"({language.unfinished})$", bare) is not None
+    if bare.endswith(("++", "--")) or (language.tags and _TAG_CLOSED.search(bare)):
         return False
     found = _UNFINISHED.search(bare)
     if not found:

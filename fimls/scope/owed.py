@@ -42,9 +42,9 @@ def values_between(
 
 
 def owe(
-    stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int]
+    stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int], line: int
 ) -> tuple[Bracket, ...]:
-    """Match the closers after the cursor with the open brackets, innermost first."""
+    """Match the closers after the cursor, whose line starts at ``line``, with the open brackets."""
     marked = list(stack)
     index = len(marked) - 1
     for closer in closers:
@@ -53,7 +53,20 @@ def owe(
             continue
         marked[found] = replace(marked[found], owed=True)
         index = found - 1
-    return tuple(marked)
+    return tuple(_outermost_first(marked, line))
+
+
+def _outermost_first(marked: list[Bracket], line: int) -> list[Bracket]:
+    """Of brackets of a kind on the cursor's line, the inner ones are those that lack a closer.
+
+    Of ``f(g(█)``, the text closes the inner one, and what follows the other.
+    """
+    for kind in {bracket.name for bracket in marked if bracket.start >= line}:
+        own = [i for i, b in enumerate(marked) if b.start >= line and b.name == kind]
+        n_owed = sum(marked[i].owed for i in own)
+        for n, i in enumerate(own):
+            marked[i] = replace(marked[i], owed=n < n_owed)
+    return marked
 
 
 def n_unopened(stack: list[Bracket], closers: tuple[Closer, ...]) -> int:

@@ -60,7 +60,8 @@ class Progress:
         if self.begins_anew or not self.brackets.is_statement_closed:
             return False
         had_open = any(not bracket.owed for bracket in self.site.stack[self.site.n_outer :])
-        return had_open or not (self.site.is_fresh or self.site.is_first_word)
+        is_begun = not (self.site.is_fresh or self.site.is_first_word) or bool(self.site.half)
+        return had_open or is_begun
 
     def holds_members(self) -> bool:
         """Whether the cursor is at the top level or in a class body."""

@@ -284,6 +284,20 @@ class Scanner:
         return Mark(Kind.OPEN, start, found.end(), "<" + bare)
 
 
+_HALF_TAG = re.compile(r"<[A-Za-z][\w.:-]*(?:\s[^<>]*)?$|</[\w.:-]*$")
+
+
+def half_tag(text: str, language: Language) -> str:
+    """The tag that ``text`` ends in the middle of: what closes it is not known yet."""
+    if not language.tags:
+        return ""
+    start = text.rfind("<", max(0, len(text) - _LONGEST_TAG))
+    found = _HALF_TAG.match(text, start) if start >= 0 else None
+    # In code, a < right after a name compares.
+    is_less = language.strings and re.match(r"[\w)\]]<(?!/)", text[max(0, start - 1) :])
+    return found.group() if found and not is_less else ""
+
+
 def matches(opener: str, closer: str) -> bool:
     """Whether a closing bracket or tag belongs to an opening one."""
     return OPENERS.get(opener) == closer or (opener == closer and opener.startswith("<"))

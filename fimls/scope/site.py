@@ -94,10 +94,12 @@ class Site:
     tail: str  # of the cursor's line, after it
     opaque: Opaque | None  # the string or comment the cursor is in
     opaque_owed: bool  # and it is closed after the cursor
+    half: str  # a half-typed tag between ``before`` and the cursor: read as if generated
     stack: tuple[Bracket, ...]  # outermost first
     ahead: tuple[Ahead, ...]  # the lines that follow up to the first closer that is owed
     unopened: int  # closers on the rest of the line that close nothing that is open
     wants_block: bool  # a deeper body follows, and the brace that opens it is missing
+    is_branch_next: bool  # a ``} else {`` follows, which closes a brace that nobody opened
     mark: str  # what ends the embedded text that the cursor is in
     top: int  # where the top-level part with the cursor begins, in ``before``
     parsed_from: int  # a line of it outside strings, where what is parsed begins
@@ -115,13 +117,14 @@ class Site:
     @property
     def n_outer(self) -> int:
         """How many of the open brackets hold the cursor's statement rather than belong to it."""
-        if self.language.indented:
+        if self.language.indented and "}" not in self.language.ends:
             return 0
         line = len(self.before) - len(self.head)
+        is_markup = not self.language.strings and self.language.tags
         blocks = (
             index + 1
             for index, bracket in enumerate(self.stack)
-            if bracket.name == "{" and bracket.ends_line and bracket.start < line
+            if bracket.start < line and (is_markup or (bracket.name == "{" and bracket.ends_line))
         )
         return max(blocks, default=0)
 

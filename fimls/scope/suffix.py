@@ -135,7 +135,8 @@ def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) 
     if certain:
         shared = overlap(bare, tail)
         # What is left must not lose a closer of its own to what follows.
-        fits = shared and n_open(bare[:-shared], site) <= n_open(bare[:-1], site)
+        most = max(site.unopened, n_open(bare[:-1], site))
+        fits = shared and n_open(bare[:-shared], site) <= most
         return len(bare) - shared if fits else None
     cuts = [len(bare) - len(tail)] if bare.endswith(tail) else []
     found = bare.find(tail, since)
@@ -146,20 +147,34 @@ def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) 
     is_half = bool(_INSIDE_WORD.match(bare, len(bare) - shared - 1)) and shared < len(bare)
     if (shared >= 4 and not is_half) or (shared and bare[-1] in ")]}"):
         cuts.append(len(bare) - shared)
-    return next((cut for cut in cuts if is_balanced(bare[:cut], site)), None)
+    n_wanted = min(_n_open_and_closed(bare, site)[1], _n_lacking(site))
+    for cut in cuts:
+        n_opened, n_closed = _n_open_and_closed(bare[:cut], site)
+        # It closes what it opens, but for what the rest of the line closes, and what that leaves.
+        if n_opened == site.unopened and n_closed >= n_wanted:
+            return cut
+    return None
 
 
-def is_balanced(text: str, site: Site) -> bool:
-    """Whether the text closes what it opens, but for what the rest of the line closes."""
-    return n_open(text, site) == site.unopened
+def _n_lacking(site: Site) -> int:
+    """How many brackets on the cursor's line are left to the text to close."""
+    line = len(site.before) - len(site.head)
+    return sum(not bracket.owed for bracket in site.stack if bracket.start >= line)
 
 
 def n_open(text: str, site: Site) -> int:
     """How many brackets the text opens and does not close."""
-    n = 0
+    return _n_open_and_closed(text, site)[0]
+
+
+def _n_open_and_closed(text: str, site: Site) -> tuple[int, int]:
+    """How many brackets the text opens and leaves open, and closes without having opened them."""
+    n_opened = n_closed = 0
     for mark in Scanner(site.language, text, opaque=site.opaque).marks():
         if mark.kind is Kind.OPEN:
-            n += 1
-        elif mark.kind is Kind.CLOSE and n:
-            n -= 1
-    return n
+            n_opened += 1
+        elif mark.kind is Kind.CLOSE and n_opened:
+            n_opened -= 1
+        elif mark.kind is Kind.CLOSE:
+            n_closed += 1
+    return n_opened, n_closed

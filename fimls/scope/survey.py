@@ -12,7 +12,7 @@ from fimls.scope.brackets import MOST_OPEN, is_loose, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
 from fimls.scope.owed import Closer, n_unopened, owe, values_between, wants_block
-from fimls.scope.scan import CLOSERS, Kind, Mark, Opaque, Scanner, matches
+from fimls.scope.scan import CLOSERS, Kind, Mark, Opaque, Scanner, half_tag, matches
 from fimls.scope.site import (
     LINES_AHEAD,
     PARSED_BEFORE,
@@ -50,6 +50,11 @@ def survey(before: str, after: str, name: str) -> Site:
         before = _from_a_part(before[start:], lookup(name, before, after))
     before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
     language = lookup(name, before, after)
+    half = half_tag(before, language)
+    # With something behind it the cursor is between two halves; and perhaps its end is there.
+    if after.partition("\n")[0].strip() or _ends_below(half, after):
+        half = ""
+    before = before[: len(before) - len(half)]
     head = before[before.rfind("\n") + 1 :]
     tail = after.partition("\n")[0]
     stack, opaque, top, parsed_from = _open_at_end(before, language)
@@ -57,17 +62,20 @@ def survey(before: str, after: str, name: str) -> Site:
     # The start of a longer file is not read, and with it perhaps the headers of blocks.
     has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
     values = values_between(stack, ahead, language)
+    lacks_opener = wants_block(stack, closers, values)
     return Site(
         language=language,
         before=before,
         after=after,
         head=head,
         tail=tail,
+        half=half,
         opaque=opaque,
         opaque_owed=opaque_owed,
-        stack=owe(stack, closers, values),
+        stack=owe(stack, closers, values, len(before) - len(head)),
         unopened=n_unopened(stack, closers),
-        wants_block=(has_body or bool(values)) and wants_block(stack, closers, values),
+        wants_block=(has_body or bool(values)) and lacks_opener,
+        is_branch_next=lacks_opener and _begins_with_branch(after, language),
         mark=mark,
         ahead=ahead,
         top=top,
@@ -217,6 +225,22 @@ def _look_ahead(
     if begins_line:
         _add_line(ahead, text, line, len(text))
     return opaque_owed, tuple(closers), tuple(ahead)
+
+
+def _ends_below(half: str, after: str) -> bool:
+    """Whether a tag closes after the cursor more often than others of its name open there."""
+    name = re.match(r"<([\w.:-]+)\s", half)
+    if name is None:
+        return False
+    n_opened = len(re.findall(rf"<{re.escape(name[1])}\b", after))
+    return after.count(f"</{name[1]}>") > n_opened
+
+
+def _begins_with_branch(after: str, language: Language) -> bool:
+    """Whether the next line closes one branch and opens another."""
+    tail, _, below = after.partition("\n")
+    found = re.match(r"\s*\}\s*(\w+)", below)
+    return not tail.strip() and found is not None and found.group(1) in language.goes_on
 
 
 def _counts(text: str, mark: Mark, closers: list[Closer], language: Language) -> bool:

@@ -48,6 +48,9 @@ class Watcher:
     def __post_init__(self) -> None:
         self._progress = Progress(self.site)
         self._scanner = Scanner(self.site.language, opaque=self.site.opaque)
+        if self.site.half:
+            self._take(self.site.half, final=True)
+            self._n_opening = -len(self.site.half)
         if self.site.opaque is not None or self.site.language.prose or self.site.mark:
             self._n_opening = 0  # there a fence is text, or the end
 
@@ -86,7 +89,9 @@ class Watcher:
 
     def grades(self, text: str) -> tuple[int, ...]:
         """The lengths at which ``text`` may be offered on its own; the last is all of it."""
-        return grading.grades(text, self.site)
+        n_half = len(self.site.half)
+        ends = grading.grades(self.site.half + text, self.site) if text else ()
+        return tuple(end - n_half for end in ends if end > n_half)
 
     # -- an answer between fences, or without its indentation
 
@@ -162,9 +167,16 @@ class Watcher:
         if mark.kind is Kind.SEMICOLON:
             return at_bracket.semicolon(self._progress, mark)
         if mark.kind is Kind.CLEAR and self._progress.in_opaque:
-            self._progress.in_opaque = False
-            if self.site.opaque_owed:
-                return self._progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
+            return self._on_clear(mark)
+        return None
+
+    def _on_clear(self, mark: Mark) -> Cut | None:
+        """The string or comment that the cursor was in has ended."""
+        self._progress.in_opaque = False
+        if self.site.opaque_owed:
+            return self._progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
+        if self.site.opaque is not None and self.site.opaque.is_comment:
+            return self._progress.stop(mark.end, StopReason.SCOPE)
         return None
 
     def _on_newline(self, mark: Mark) -> Cut | None:
@@ -179,7 +191,9 @@ class Watcher:
         The latter is looked at each time it has grown by as much again.
         """
         progress, opaque = self._progress, self._scanner.opaque
-        if opaque is not None and not self._progress.in_opaque and progress.seen_ends_line:
+        if opaque is not None and progress.seen_ends_line:
+            if progress.in_opaque:
+                return at_line_end.ended_in_ours(progress)
             return at_line_end.ended_inside(progress, opaque.start)
         if progress.end - max(progress.line_start, self._unstuck_until) < DEEPEST:
             return None

@@ -35,7 +35,10 @@ def closed(progress: Progress, mark: Mark) -> Cut | None:
     what, opener = progress.brackets.close(progress.text, mark)
     if opener is not None:
         return _own_closed(progress, opener, mark)
-    if what is Closed.OURS and mark.name == "}" and progress.brackets.is_closed:
+    is_block = mark.name == "}" and progress.brackets.is_closed
+    # Nothing else bounds markup: the element that the cursor was in.
+    is_element = mark.name[0] == "<" and not progress.site.language.strings
+    if what is Closed.OURS and (is_block or is_element):
         progress.statement_end = mark.end
     if what in {Closed.OURS, Closed.LOOSE}:
         return None
@@ -61,6 +64,8 @@ def _last_line_ahead(progress: Progress, closer: Mark) -> Cut | None:
 def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
     spans_lines = opener.start < progress.line_start
     progress.member_done |= closer.name == "}" and not progress.brackets.depth and spans_lines
+    if closer.name == "}" and not progress.brackets.depth and progress.site.is_branch_next:
+        return progress.stop(closer.start, StopReason.SUFFIX)
     if opener is not progress.brackets.body:
         return None
     # The text wrote a body of its own for its header, and one follows already.

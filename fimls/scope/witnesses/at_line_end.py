@@ -13,7 +13,7 @@ from fimls.scope.site import width
 from fimls.scope.suffix import is_common, meets_tail
 
 # What may stand between the end of a block and the end of its line.
-_CLOSES_MORE = re.compile(r"[;,)\s]*")
+_CLOSES_MORE = re.compile(r"[;,)\s]*|[^\n]*</[^\n]*|[.!?]\s*")
 
 
 def ended(progress: Progress, newline: Mark) -> Cut | None:
@@ -66,6 +66,17 @@ def ended_inside(progress: Progress, start: int) -> Cut | None:
     if len(lines) < 2 or is_common(lines[1].strip()):
         return None
     return progress.stop(progress.line_start, StopReason.SUFFIX, seen=progress.end)
+
+
+def ended_in_ours(progress: Progress) -> Cut | None:
+    """A line ended in the comment or string that the cursor is in: perhaps the next one follows."""
+    start = progress.text.rfind("\n", 0, progress.end - 1) + 1
+    line = progress.text[start : progress.end].strip()
+    tail, _, below = progress.site.after.partition("\n")
+    following = next((line.strip() for line in below.splitlines() if line.strip()), "")
+    if not start or tail.strip() or is_common(line) or line != following:
+        return None
+    return progress.stop(start, StopReason.SUFFIX)
 
 
 def _loop(progress: Progress, end: int) -> Cut | None:
@@ -151,6 +162,9 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
         progress.block = width(site.head)
         return None
     if layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site):
+        return None
+    if layout.is_case(whole, site):
+        progress.block = width(site.head)
         return None
     if site.language.indented and not site.language.ends:
         return progress.stop_unless_hanging(end)

@@ -124,6 +124,8 @@ def _member(progress: Progress, indent: int, head: str) -> Cut | None:
         lines, indent, head, language, done=progress.member_done, blank=progress.was_blank
     ):
         return progress.stop(progress.line_start, StopReason.SCOPE)
-    if members.is_definition(head, language) and head[:1] != "@":
+    # Where nothing tells the body by its layout, it goes on to the next definition.
+    is_whole = language.indented and head[:1] != "@"
+    if is_whole and members.is_definition(head, language):
         progress.member_done = True
     return None
