@@ -5,34 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Engine, Request, Stream, Vocabulary
+from fimls.engine.around import AroundEngine
+from fimls.engine.base import Engine, Request, Stream
 from fimls.fim import Piece
 
 
-class OverheardEngine:
+class OverheardEngine(AroundEngine):
     """``engine``; ``heard`` gets the text of each piece as it is pulled."""
 
     def __init__(self, engine: Engine, heard: Callable[[str], None]) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._heard = heard
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        return self._engine.vocabulary
-
-    @property
-    def n_ctx(self) -> int:
-        return self._engine.n_ctx
-
-    @property
-    def prompt_tokens_per_s(self) -> float | None:
-        return self._engine.prompt_tokens_per_s
 
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         return _OverheardStream(self._engine.stream(request, cancel), self._heard)
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 class _OverheardStream:

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Engine, Request, Stream, Usage, Vocabulary
+from fimls.engine.around import AroundEngine
+from fimls.engine.base import Engine, Request, Stream, Usage
 from fimls.fim import Piece
 
 
@@ -48,30 +49,15 @@ class Gate:
             self._changed.notify_all()
 
 
-class YieldingEngine:
+class YieldingEngine(AroundEngine):
     """``engine``, behind a gate; implements ``fimls.engine.base.Engine``. One stream at a time."""
 
     def __init__(self, engine: Engine, gate: Gate) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._gate = gate
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        return self._engine.vocabulary
-
-    @property
-    def n_ctx(self) -> int:
-        return self._engine.n_ctx
-
-    @property
-    def prompt_tokens_per_s(self) -> float | None:
-        return self._engine.prompt_tokens_per_s
 
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         return _YieldingStream(self._engine, self._gate, request, cancel)
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 class _YieldingStream:

@@ -10,27 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Engine, Request, Usage, Vocabulary
+from fimls.engine.around import AroundEngine
+from fimls.engine.base import Engine, Request, Usage
 from fimls.errors import EngineFailed
 from fimls.evaluation.records import Generation
 from fimls.fim import Piece
 
 
-class Tape:
+class Tape(AroundEngine):
     """Implements ``fimls.engine.base.Engine``; vocabulary and context are the real engine's."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._generation: Generation | None = None
         self.usage = Usage()
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        return self._engine.vocabulary
-
-    @property
-    def n_ctx(self) -> int:
-        return self._engine.n_ctx
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
