@@ -119,6 +119,18 @@ def test_slips_are_counted_alone_and_together_with_what_was_said() -> None:
     assert twice["fimls"] == (0, 1.0, 0)
 
 
+def test_found_by_kind_of_fault() -> None:
+    """For each kind that was there: how many were found, of how many."""
+    other = replace(PAIR, id="y", rule="off by one")
+    hit = Statement("return a + b", "wrong sign", (2, 2), confidence=0.99)
+    records = [record(hit, seeded=True), replace(record(seeded=True), id="y")]
+    found = review.figures([PAIR, other], [], records, 0.5, 0.95)
+    assert found["modes"]["slips"]["found_by_kind"] == {
+        "off by one": (0, 1), "wrong operator": (1, 1),
+    }  # fmt: skip
+    assert "slips: off by one 0 of 1, wrong operator 1 of 1" in review.table(found)
+
+
 def test_another_line_is_no_hit() -> None:
     miss = Statement("def f(a, b):", "bad name", (1, 1), confidence=0.9)
     found = counted(record(miss, seeded=True), record(seeded=False))

@@ -174,13 +174,18 @@ def _counted(
 ) -> dict[str, Any]:
     seeded = {id_: ones for (id_, is_seeded), ones in said.items() if is_seeded}
     clean = {id_: ones for (id_, is_seeded), ones in said.items() if not is_seeded}
-    n_found = sum(any(_hits(by_id[id_], one) for one in ones) for id_, ones in seeded.items())
+    kinds: dict[str, list[bool]] = {}
+    for id_, ones in seeded.items():
+        pair = by_id[id_]
+        kinds.setdefault(pair.rule, []).append(any(_hits(pair, one) for one in ones))
+    n_found = sum(map(sum, kinds.values()))
     return {
         "n_seeded": len(seeded),
         "n_clean": len(clean),
         "found": n_found,
         "found_share": n_found / len(seeded) if seeded else None,
         "found_95": wilson(n_found, len(seeded)),
+        "found_by_kind": {kind: (sum(hits), len(hits)) for kind, hits in sorted(kinds.items())},
         "false_per_clean": fmean(map(len, clean.values())) if clean else None,
         "clean_with_findings": sum(map(bool, clean.values())),
         "invented": sum(
@@ -218,6 +223,9 @@ def table(found: dict[str, Any]) -> str:
             f"{100 * low:>6.0f} to {100 * high:.0f}% {row['false_per_clean'] or 0:>16.2f} "
             f"{row['invented']:>9}"
         )
+    for mode, row in found["modes"].items():
+        kinds = (f"{kind} {hits} of {n}" for kind, (hits, n) in row["found_by_kind"].items())
+        lines.append(f"{mode}: {', '.join(kinds)}")
     times = {way: found[f"t_{way}_ms"] for way in (ASKED, SLIPS)}
     lines += [f"{way}: {t / 1000:.1f} s a function" for way, t in times.items() if t is not None]
     lines.append(f"{found['n_cut']} answers cut")
