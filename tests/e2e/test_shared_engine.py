@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,50 @@ async def test_five_editors_at_the_same_moment(
         assert holders(default_model, tmp_path) == [host]
 
 
+# Six files at a place where something is to be written, more than the engine has sequences.
+SIX = {
+    "area.py": "def area(width, height):\n    return width * height\n\n\n"
+    "def perimeter(width, height):\n    █\n",
+    "longest.py": "def shortest(words):\n    return min(words, key=len)\n\n\n"
+    "def longest(words):\n    █\n",
+    "even.js": "function isOdd(n) {\n  return n % 2 === 1;\n}\n\nfunction isEven(n) {\n  █\n}\n",
+    "sum.go": "package sums\n\nfunc Sum(values []int) int {\n"
+    "\ttotal := 0\n\t█\n\treturn total\n}\n",
+    "swap.c": "void swap(int *a, int *b)\n{\n    int t = *a;\n    █\n}\n",
+    "max.rs": "fn min(a: i32, b: i32) -> i32 {\n    if a < b { a } else { b }\n}\n\n"
+    "fn max(a: i32, b: i32) -> i32 {\n    █\n}\n",
+}
+
+
+async def test_more_files_than_sequences(
+    default_model: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Six files ask at once and two can be worked on: each gets what it would have got alone."""
+    settings = {
+        "engine": {"n_ctx": 2048, "n_sequences": 2, "process": "own"},
+        # Nothing here may depend on how fast the machine is, or on what else it does.
+        "completion": {"n_predict": 32, "t_max_invoked_ms": 600_000, "t_max_cold_ms": 0,
+                       "t_idle_ms": 0, "economy": False},
+    }  # fmt: skip
+
+    def ask(editor: Editor, name: str) -> Awaitable[list[str]]:
+        before, after = SIX[name].split("█")
+        uri = editor.open(before + after, f"file:///project/{name}", "")
+        line = before.count("\n")
+        column = len(before) - before.rfind("\n") - 1
+        return editor.ghost_texts(uri, line, column, invoked=True)
+
+    async with editing(settings, tmp_path, environ=environ) as editor:
+        together = await asyncio.gather(*(ask(editor, name) for name in SIX))
+        assert editor.messages == []
+    async with editing(settings, tmp_path, environ=environ) as editor:
+        # The other way round, so that nothing is warm that was warm before.
+        alone = {name: await ask(editor, name) for name in reversed(SIX)}
+    assert together == [alone[name] for name in SIX]
+    assert all(together), together
+    assert eventually(lambda: not holders(default_model, tmp_path))
+
+
 async def test_without_a_place_for_a_socket(
     default_model: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -130,7 +174,9 @@ async def test_a_crash_in_the_engine_ends_no_server(
     default_model: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
     """A segmentation fault while it computes: said once, and the next request is answered."""
-    settings = {"engine": {**SETTINGS["engine"], "process": "own"}}
+    own = {"engine": {**SETTINGS["engine"], "process": "own"}}
+    # The whole prompt, whatever this machine can evaluate in time.
+    settings = {**own, "completion": {"t_max_cold_ms": 0, "t_max_predict_ms": 60_000}}
     async with editing(settings, tmp_path, environ=environ) as editor:
         assert " + b" in (await complete(editor))[0]
         [engine] = holders(default_model, tmp_path)
