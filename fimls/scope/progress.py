@@ -100,7 +100,7 @@ class Progress:
 
     def stop(self, at: int, reason: StopReason, *, seen: int | None = None) -> Cut:
         """Strong evidence: the text has run past ``at``."""
-        if seen is not None and reason is StopReason.SUFFIX and self.line_start == 0:
+        if seen is not None and reason is StopReason.SUFFIX:
             met = meets_tail(self.text[:seen], self.site, certain=True)
             at = min(at, met) if met is not None and not self.site.is_fresh else at
         return self.choice.cut(self.seen, at, reason, self.floor_indent)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 
-from fimls.scope.brackets import MOST_OPEN, is_loose, pop
+from fimls.scope.ahead import (
+    HEADER_ENDS,
+    MOST_AFTER,
+    begins_with_branch,
+    ends_below,
+    look_ahead,
+)
+from fimls.scope.brackets import MOST_OPEN, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
-from fimls.scope.owed import Closer, n_unopened, owe, values_between, wants_block
-from fimls.scope.scan import CLOSERS, Kind, Mark, Opaque, Scanner, half_tag, matches
+from fimls.scope.owed import n_unopened, owe, values_between, wants_block
+from fimls.scope.scan import Kind, Opaque, Scanner, half_tag
 from fimls.scope.site import (
-    LINES_AHEAD,
     PARSED_BEFORE,
     SAME_PART,
-    Ahead,
     Bracket,
     Site,
     plain,
@@ -28,7 +32,6 @@ from fimls.scope.site import (
 # they are then closed by nobody, and nothing generated may close them.
 # 32 kB are some 800 lines, and are read in 5 to 10 ms.
 MOST_BEFORE = 32_000
-MOST_AFTER = 16_000
 # Text before the cursor is read in blocks of so many characters, and what has been read is
 # remembered: at the next key, only the cursor's line is new; on the next line, a block.
 BLOCK = 4_000
@@ -37,7 +40,6 @@ BLOCK = 4_000
 _START_STEP = 4_000
 _LONGEST_HEADER = 300
 
-_HEADER_ENDS = r"[^\n]*[:,(]\n"
 _AFTER_BRACE = re.compile(r"\n\}[;)]*\n+(?=[A-Za-z@#/<\[])")
 _AT_COLUMN_0 = re.compile(r"\n(?=[A-Za-z@#<])")
 _LINE_START = re.compile(r"\n(?!$)")
@@ -52,13 +54,13 @@ def survey(before: str, after: str, name: str) -> Site:
     language = lookup(name, before, after)
     half = half_tag(before, language)
     # With something behind it the cursor is between two halves; and perhaps its end is there.
-    if after.partition("\n")[0].strip() or _ends_below(half, after):
+    if after.partition("\n")[0].strip() or ends_below(half, after):
         half = ""
     before = before[: len(before) - len(half)]
     head = before[before.rfind("\n") + 1 :]
     tail = after.partition("\n")[0]
     stack, opaque, top, parsed_from = _open_at_end(before, language)
-    opaque_owed, closers, ahead = _look_ahead(after, language, opaque)
+    opaque_owed, closers, ahead = look_ahead(after, language, opaque)
     # The start of a longer file is not read, and with it perhaps the headers of blocks.
     has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
     values = values_between(stack, ahead, language)
@@ -75,7 +77,7 @@ def survey(before: str, after: str, name: str) -> Site:
         stack=owe(stack, closers, values, len(before) - len(head)),
         unopened=n_unopened(stack, closers),
         wants_block=(has_body or bool(values)) and lacks_opener,
-        is_branch_next=lacks_opener and _begins_with_branch(after, language),
+        is_branch_next=lacks_opener and begins_with_branch(after, language),
         mark=mark,
         ahead=ahead,
         top=top,
@@ -86,7 +88,7 @@ def survey(before: str, after: str, name: str) -> Site:
 def forget() -> None:
     """Forget what has been read of documents."""
     _read.cache_clear()
-    _look_ahead.cache_clear()
+    look_ahead.cache_clear()
 
 
 def _from_a_part(text: str, language: Language) -> str:
@@ -97,7 +99,7 @@ def _from_a_part(text: str, language: Language) -> str:
     """
     is_told = language.indented and language.definition
     sure = (
-        re.compile(rf"\n(?=[ \t]*(?:{language.definition}){_HEADER_ENDS})")
+        re.compile(rf"\n(?=[ \t]*(?:{language.definition}){HEADER_ENDS})")
         if is_told
         else _AFTER_BRACE
     )
@@ -193,87 +195,3 @@ def _bracket(text: str, opened: _Opened) -> Bracket:
         header or _line_above(text, opened.line),
         ends_line=_LINE_ENDS.match(text, opened.end) is not None,
     )
-
-
-@lru_cache(maxsize=16)
-def _look_ahead(
-    text: str, language: Language, opaque: Opaque | None
-) -> tuple[bool, tuple[Closer, ...], tuple[Ahead, ...]]:
-    """Whether the open string is closed, the closers nobody opened, the lines before them."""
-    opaque_owed = opaque is not None and _is_closed(text, opaque, language)
-    scanner = Scanner(language, text, opaque=opaque if opaque_owed else None)
-    depth: list[str] = []
-    closers: list[Closer] = []
-    ahead: list[Ahead] = []
-    line = 0
-    begins_line = True  # the line began outside brackets, before any closer that is owed
-    for mark in scanner.marks():
-        if mark.kind is Kind.OPEN:
-            depth.append(mark.name)
-        elif mark.kind is Kind.CLOSE and depth:
-            while depth and not matches(depth.pop(), mark.name):
-                pass
-        elif mark.kind is Kind.CLOSE and _counts(text, mark, closers, language):
-            before = text[line : mark.start]
-            is_first = line > 0 and not before.strip()
-            closers.append(Closer(mark.name, width(before), is_first, line == 0))
-        elif mark.kind is Kind.NEWLINE:
-            if begins_line:
-                _add_line(ahead, text, line, mark.start)
-            line = mark.end
-            begins_line = not depth and not closers and len(ahead) < LINES_AHEAD
-    if begins_line:
-        _add_line(ahead, text, line, len(text))
-    return opaque_owed, tuple(closers), tuple(ahead)
-
-
-def _ends_below(half: str, after: str) -> bool:
-    """Whether a tag closes after the cursor more often than others of its name open there."""
-    name = re.match(r"<([\w.:-]+)\s", half)
-    if name is None:
-        return False
-    n_opened = len(re.findall(rf"<{re.escape(name[1])}\b", after))
-    return after.count(f"</{name[1]}>") > n_opened
-
-
-def _begins_with_branch(after: str, language: Language) -> bool:
-    """Whether the next line closes one branch and opens another."""
-    tail, _, below = after.partition("\n")
-    found = re.match(r"\s*\}\s*(\w+)", below)
-    return not tail.strip() and found is not None and found.group(1) in language.goes_on
-
-
-def _counts(text: str, mark: Mark, closers: list[Closer], language: Language) -> bool:
-    """Whether a closer that nobody opened after the cursor closes something before it."""
-    if len(closers) >= MOST_OPEN or language.prose:
-        return False
-    return not is_loose(text, mark, language)
-
-
-def _add_line(ahead: list[Ahead], text: str, start: int, end: int) -> None:
-    bare = text[start:end].strip()
-    if bare and bare[0] not in CLOSERS and not bare.startswith("</"):
-        ahead.append(Ahead(bare, width(text, start), start))
-
-
-def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
-    """Whether the text after the cursor closes the string or comment the cursor is in."""
-    closer = opaque.closer
-    if closer == "\n":
-        return True
-    if opaque.one_line:
-        return text.partition("\n")[0].count(closer) % 2 == 1
-    for opener, end in (*language.block_comments, *language.long_strings):
-        if end == closer and opener != closer and opener in text:
-            # The next one begins before this one ends: this one is not closed.
-            return 0 <= text.find(closer) < text.find(opener)
-        if end == closer and opener != closer:
-            return closer in text
-    # The same delimiter opens and closes: an odd number of them closes ours. Headers are code, so
-    # the first ones tell, unless one stands in an example: code further down may spell delimiters.
-    if language.indented and language.definition:
-        headers = re.finditer(rf"\n[ \t]*(?:{language.definition}){_HEADER_ENDS}", text)
-        counts = [text.count(closer, 0, header.start()) for header in islice(headers, 5)]
-        if counts:
-            return sum(n % 2 for n in counts) * 2 > len(counts)
-    return text.count(closer) % 2 == 1

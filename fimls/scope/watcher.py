@@ -29,6 +29,8 @@ from fimls.scope.witnesses import at_bracket, at_line_end, at_line_start
 
 # No completion is that long; it also bounds what one generation can cost here.
 MOST_GENERATED = 32_000
+# White space in one piece, where the cursor's line is indented already.
+_WIDEST = 24
 _STEP = re.compile(r"\W|\b\w")
 
 
@@ -195,10 +197,14 @@ class Watcher:
             if progress.in_opaque:
                 return at_line_end.ended_in_ours(progress)
             return at_line_end.ended_inside(progress, opaque.start)
-        if progress.end - max(progress.line_start, self._unstuck_until) < DEEPEST:
+        # Behind indentation, there is no reason for much more of it.
+        is_first = not progress.line_start and self.site.head.isspace()
+        grown = progress.end - max(progress.line_start, self._unstuck_until)
+        if grown < (_WIDEST if is_first else DEEPEST):
             return None
         self._unstuck_until = progress.end
-        if is_stuck(progress.text[progress.line_start : progress.end]):
+        line = progress.text[progress.line_start : progress.end]
+        if (is_first and line.isspace()) or is_stuck(line):
             return progress.stop(progress.line_start, StopReason.LOOP)
         return None
 
