@@ -215,7 +215,8 @@ def test_cancel_reaches_into_prompt_evaluation(engine, record_property):
         wait_s *= 2
     assert pieces == [], "taken back before the prompt was done"
     record_property("cancel_ms", latencies)
-    assert statistics.median(latencies) < 1000  # how fast it is: `fimls bench`; here: at all
+    # How fast it is: `fimls bench`. Here: at all; the whole prompt takes four seconds.
+    assert statistics.median(latencies) < 2000
     again = generate(engine, prompt, 1)[1]
     assert again.n_evaluated < again.n_prompt
 

@@ -88,13 +88,14 @@ def test_another_process_is_seen_and_our_own_are_not() -> None:
         while psutil.Process(pid).cpu_times().user - started_s < 0.5:
             time.sleep(0.05)
         after, after_ours = meter.read(), meter.read([pid])
+        used_s = psutil.Process(pid).cpu_times().user - started_s
     finally:
         process.kill()
         process.join()
     theirs = meter.others_share(before, after)
     assert theirs > 0.0
     spent_s = (after_ours.ours_s - after.ours_s) - (before_ours.ours_s - before.ours_s)
-    assert spent_s == pytest.approx(0.5, abs=0.3)
+    assert 0.4 <= spent_s <= used_s + 0.1
 
 
 def test_the_processor_has_a_name() -> None:
