@@ -187,6 +187,8 @@ def carries_on(bare: str, language: Language) -> bool:
 def is_unfinished(line: str, language: Language) -> bool:
     """Whether the statement goes on on the next line, going by the end of this one."""
     bare = strip_comment(line, language).rstrip()
+    if language.conditionals and bare.lstrip().startswith("#"):
+        return bare.endswith("\\")
     if language.unfinished:
         return re.search(rf"({language.unfinished})$", bare) is not None
     if bare.endswith(("++", "--")) or (language.tags and _TAG_CLOSED.search(bare)):

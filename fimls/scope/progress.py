@@ -55,13 +55,17 @@ class Progress:
         """A line left of this column is outside."""
         return self.floor.indent if self.floor else 0
 
+    @property
+    def is_left_open(self) -> bool:
+        """Whether brackets of the cursor's statement are left to the text to close."""
+        return any(not bracket.owed for bracket in self.site.stack[self.site.n_outer :])
+
     def in_statement(self) -> bool:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""
         if self.begins_anew or not self.brackets.is_statement_closed:
             return False
-        had_open = any(not bracket.owed for bracket in self.site.stack[self.site.n_outer :])
         is_begun = not (self.site.is_fresh or self.site.is_first_word) or bool(self.site.half)
-        return had_open or is_begun
+        return self.is_left_open or is_begun
 
     def holds_members(self) -> bool:
         """Whether the cursor is at the top level or in a class body."""

@@ -80,5 +80,8 @@ def semicolon(progress: Progress, mark: Mark) -> Cut | None:
     """Where the rest of a statement was asked for, it is complete."""
     is_outer = not progress.brackets.depth and not progress.site.tail.strip()
     if progress.site.language.semicolons and is_outer and progress.in_statement():
+        start, ahead = progress.line_start, progress.site.ahead
+        if start and ahead and ahead[0].text == progress.text[start : mark.end].strip():
+            return progress.stop(start, StopReason.SUFFIX)
         return progress.stop(mark.end, StopReason.SCOPE)
     return None

@@ -38,7 +38,7 @@ def _whole(progress: Progress, end: int) -> Cut | None:
     if not line.strip():
         progress.was_blank = True
         if start == 0:
-            progress.begins_anew = True
+            progress.begins_anew = not progress.is_left_open
             _begin_block(progress)
         return None
     cut = _loop(progress, end) or progress.add_line(line, end)
