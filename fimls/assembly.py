@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fimls import models
-from fimls.completer import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Completer
+from fimls.completer import Completer
 from fimls.config import Config, EngineOptions, cache_dir, templates_dir
 from fimls.engine.base import Engine
 from fimls.engine.embedded import (
@@ -27,6 +27,7 @@ from fimls.engine.embedded import (
 )
 from fimls.errors import ModelRefused, TemplateError
 from fimls.fim import Prompt
+from fimls.prompting import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Prompter
 from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
 from fimls.vocabulary import ModelInfo, Vocabulary
 
@@ -56,10 +57,10 @@ def open_completer(
     return Completer(engine, config.completion, choose)
 
 
-def open_prompter(config: Config) -> Completer:
-    """The same, to be asked for prompts only: no weights are read. Raises ``FimlsError``."""
+def open_prompter(config: Config) -> Prompter:
+    """What makes its prompts: no weights are read. Raises ``FimlsError``."""
     engine, choose = open_parts(config, weightless=True)
-    return Completer(engine, config.completion, choose)
+    return Prompter(engine, config.completion, choose)
 
 
 def review_names(config: Config) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fimls.errors import TemplateError
-from fimls.fim import Chunk, SegmentKind, Window
+from fimls.fim import Chunk, Prompt, SegmentKind, Window
 from fimls.template import BoundTemplate, Level, bind, examine, load_all
 from fimls.template.binding import TokenTemplate
 from tests.vocabularies import Retold, extended, vocabulary
@@ -31,11 +31,14 @@ def deepseek() -> BoundTemplate:
 
 def middle(bound: BoundTemplate, before: str, typed: str) -> str:
     """The prompt around ``before`` (the anchor) ``typed``, markers as |, heal behind ^."""
-    prompt = bound.render(Window(before, typed, "\nend"))
-    shown = [
+    return shown(bound.render(Window(before, typed, "\nend")))
+
+
+def shown(prompt: Prompt) -> str:
+    segments = (
         "|" if segment.kind is SegmentKind.MARKER else segment.text for segment in prompt.segments
-    ]
-    return "".join(shown) + "^" + prompt.heal
+    )
+    return "".join(segments) + "^" + prompt.heal
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,22 @@ def test_last_token_is_left_to_the_engine(
 ) -> None:
     """The tail of the text before the cursor that a longer token could swallow is healed."""
     assert middle(starcoder2, before, typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "begun", "expected"),
+    [
+        ("f():\n", "    ret", "urn", "|f():\n|\nend|    return^"),
+        ("f():\n    x =", "", " self.conf", "|f():\n    x|\nend| = self.conf^"),
+        ("f():\n", "", "    x = 1\n    ", "|f():\n|\nend|    x = 1\n    ^"),
+    ],
+)
+def test_what_the_model_has_begun_is_whole(
+    starcoder2: BoundTemplate, before: str, typed: str, begun: str, expected: str
+) -> None:
+    """It ends with a token of the model's own choice."""
+    prompt = starcoder2.render(Window(before, typed + begun, "\nend", begun=begun))
+    assert shown(prompt) == expected
 
 
 def test_split_word_is_healed_whole(deepseek: BoundTemplate) -> None:

@@ -14,11 +14,12 @@ from itertools import islice
 
 from fimls.bench.sessions import Session
 from fimls.cancel import Cancel
-from fimls.completer import ChooseTemplate, Completer
+from fimls.completer import Completer
 from fimls.config import CompletionOptions
 from fimls.document import Snapshot
 from fimls.engine.base import Engine, Priority, Request, Stream, Usage, Vocabulary
 from fimls.fim import Piece, Prompt, Segment, SegmentKind
+from fimls.prompting import ChooseTemplate
 
 # A person pauses now and then: after so many requests there is time to prepare a window.
 PAUSE_EVERY = 5

@@ -21,9 +21,9 @@ from fimls.cancel import Cancel
 from fimls.document import Snapshot
 
 if TYPE_CHECKING:
-    from fimls.completer import ChooseTemplate
     from fimls.config import CompletionOptions
     from fimls.engine.embedded.engine import EmbeddedEngine
+    from fimls.prompting import ChooseTemplate
 
 BATCHES = (1, 2, 3, 4, 6, 8)
 N_CONTEXT = 1024

@@ -17,8 +17,9 @@ from fimls.errors import BadRequest
 from fimls.ignoring import roots_of, why_ignored
 
 if TYPE_CHECKING:
-    from fimls.completer import Completer, Cursor
+    from fimls.completer import Completer
     from fimls.fim import Completion
+    from fimls.prompting import Cursor, Prompter
 
 CURSOR = "█"
 
@@ -51,8 +52,8 @@ def add_parser(
 
 
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
-    from fimls.completer import Cursor  # noqa: PLC0415 - see fimls.cli
-    from fimls.document import Snapshot  # noqa: PLC0415
+    from fimls.document import Snapshot  # noqa: PLC0415 - see fimls.cli
+    from fimls.prompting import Cursor  # noqa: PLC0415
 
     config = load(sources)
     place = locate(args.target, args.offset, config.files.max_bytes)
@@ -237,8 +238,8 @@ def _pass_on(args: argparse.Namespace, place: Place, middle: str) -> None:
         sys.stdout.write(place.text[: place.offset] + middle + place.text[place.offset :])
 
 
-def _show_prompt(completer: Completer, cursor: Cursor, *, as_json: bool) -> None:
-    prompt = completer.prompt(cursor)
+def _show_prompt(prompter: Prompter, cursor: Cursor, *, as_json: bool) -> None:
+    prompt = prompter.prompt(cursor)
     if as_json:
         segments = [
             {"kind": part.kind.value, "text": part.text, "tokens": list(part.tokens)}

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fimls.cancel import Cancel
-from fimls.completer import Completer, Cursor
+from fimls.completer import Completer
 from fimls.config import CompletionOptions
 from fimls.document import Snapshot
 from fimls.engine.base import Engine, Request, Vocabulary
@@ -25,6 +25,7 @@ from fimls.evaluation.records import Generation, HoleScore, Score, Store
 from fimls.evaluation.sandbox import Sandbox, Verdict
 from fimls.evaluation.tape import Tape
 from fimls.fim import StopReason
+from fimls.prompting import Cursor, Prompter
 from fimls.template import BoundTemplate
 
 RAW, FIRST_LINE, FIMLS, ORACLE = "raw", "first-line", "fimls", "oracle"
@@ -70,6 +71,7 @@ class Infilling:
         self._modes = tuple(modes)
         self._tape = Tape(engine)
         self._replayed = Completer(self._tape, greedy, choose_template)
+        self._prompter = Prompter(engine, greedy, choose_template)
         self._live = Completer(engine, greedy, choose_template)
 
     def run(self, holes: Sequence[Hole], store: Store) -> Iterator[HoleScore]:
@@ -87,13 +89,13 @@ class Infilling:
     def generate(self, hole: Hole) -> Generation:
         """The model's whole answer to the product's own prompt."""
         document, offset = _open(hole)
-        prompt = self._live.prompt(Cursor.at(document, offset))
+        prompt = self._prompter.prompt(Cursor.at(document, offset))
         stream = self._engine.stream(Request(prompt, self._options.n_predict), Cancel())
         try:
             pieces = tuple(piece.text for piece in stream)
         finally:
             stream.close()
-        self._live.forget(document.uri)
+        self._prompter.forget(document.uri)
         return Generation(pieces, stream.usage.ended)
 
     def verify(self, hole: Hole, score: HoleScore) -> Live:

@@ -15,8 +15,9 @@ from fimls.server.jobs import in_thread
 from fimls.server.status import State, Status
 
 if TYPE_CHECKING:  # what they import takes longer than initialize may
-    from fimls.completer import ChooseTemplate, Completer
+    from fimls.completer import Completer
     from fimls.engine.base import Engine
+    from fimls.prompting import ChooseTemplate
 
 logger = logging.getLogger(__name__)
 

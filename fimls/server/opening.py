@@ -13,8 +13,8 @@ from fimls.errors import EngineUnreachable
 from fimls.server.backend import Opened, engine_name
 
 if TYPE_CHECKING:  # what they import takes longer than initialize may
-    from fimls.completer import ChooseTemplate
     from fimls.engine.base import Engine
+    from fimls.prompting import ChooseTemplate
 
 logger = logging.getLogger(__name__)
 
