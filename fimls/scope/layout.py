@@ -48,7 +48,9 @@ def floor_of(site: Site, first: int | None) -> Floor:
                 break
             continue
         if _goes_on(bare, language):
-            continue  # an else belongs to the if above it
+            # An else belongs to the if above it, a rescue perhaps to the definition.
+            indent += bool(language.ends)
+            continue
         block = at
     if header:
         return Floor(floor, _is_container(header, language), in_definition=True)
