@@ -89,6 +89,8 @@ def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
     closer = opaque.closer
     if closer == "\n":
         return True
+    if closer.startswith("\n"):  # of a text up to a word, which may be indented
+        return opaque.pattern.search(text) is not None
     if opaque.one_line:
         return text.partition("\n")[0].count(closer) % 2 == 1
     for opener, end in (*language.block_comments, *language.long_strings):

@@ -66,7 +66,8 @@ class Brackets:
         opened = pop(self.depth, closer.name)
         if opened is not None:
             return Closed.OWN, opened
-        if is_loose(text, closer, self.site.language):
+        is_inner = self.inner is not None and matches(self.inner.name, closer.name)
+        if not is_inner and is_loose(text, closer, self.site.language):
             return Closed.LOOSE, None
         if self.inner is not None and self.inner.owed:
             return Closed.OWED, None

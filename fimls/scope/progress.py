@@ -64,8 +64,9 @@ class Progress:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""
         if self.begins_anew or not self.brackets.is_statement_closed:
             return False
-        is_begun = not (self.site.is_fresh or self.site.is_first_word) or bool(self.site.half)
-        return self.is_left_open or is_begun
+        is_begun = not (self.site.is_fresh or self.site.is_first_word)
+        is_inside = bool(self.site.half) or self.site.opaque is not None
+        return self.is_left_open or is_begun or is_inside
 
     def holds_members(self) -> bool:
         """Whether the cursor is at the top level or in a class body."""
