@@ -23,6 +23,8 @@ from fimls.prompting import ChooseTemplate, Cursor, Prompter
 
 # Generations that were taken back and are kept, to be gone on with: those of the last keys.
 MOST_BEGUN = 16
+# Who goes on typing does so within this time: until then a beginning that is shown is enough.
+T_LINGER_S = 0.25
 
 OnPart = Callable[[Completion], None]
 
@@ -56,8 +58,8 @@ class Completer:
         ``None`` when nothing was tried: inside a word, or taken back meanwhile. ``invoked``
         means that a person asked for it by hand: it may take longer, and is answered inside
         a word too. ``n_predict`` is for this once. ``on_part`` is called at most once, where the
-        first whole lines stand long before the end. Blocks until done; ``cancel`` ends it within
-        a token. Raises ``FimlsError``.
+        first whole lines stand long before the end; the rest is then computed for who lingers.
+        Blocks until done; ``cancel`` ends it within a token. Raises ``FimlsError``.
         """
         cursor = Cursor.at(document, offset)
         if cursor.is_inside_word and not invoked:
@@ -157,6 +159,7 @@ class Completer:
             part = draft.completion(Cut(at, StopReason.TIME), prompt, stream.usage, name)
             if part.text:
                 on_part(replace(part, is_part=True))
+                cancel.wait(T_LINGER_S)
             return bool(part.text)
 
         try:

@@ -60,6 +60,7 @@ class Draft:
             is_late = (now_s - self._started_s) * 1000 >= T_PART_MS
             if tell_part and is_late and self._has_new_lines() and self._tell(tell_part):
                 tell_part = None
+                deadline_s += time.perf_counter() - now_s  # who was told may have lingered
             if now_s > deadline_s:
                 self.timed_out = True
                 return None

@@ -11,7 +11,7 @@ import pytest
 
 from fimls.assembly import choose_template
 from fimls.cancel import Cancel
-from fimls.completer import Completer
+from fimls.completer import T_LINGER_S, Completer, OnPart
 from fimls.config import CompletionOptions
 from fimls.document import Snapshot
 from fimls.engine.base import Engine, Request, Stream
@@ -40,9 +40,15 @@ class Typing:
     def type(self, text: str) -> None:
         self.before += text
 
-    def ask(self, n_tokens: int | None = None) -> Completion | None:
+    def ask(
+        self,
+        n_tokens: int | None = None,
+        *,
+        cancel: Cancel | None = None,
+        on_part: OnPart | None = None,
+    ) -> Completion | None:
         """The completion; ``None`` when it takes more than ``n_tokens``."""
-        cancel = Cancel()
+        cancel = cancel or Cancel()
         stream_of = self.engine.stream
 
         def stream(request: Request, cancel: Cancel) -> Stream:
@@ -52,7 +58,7 @@ class Typing:
         try:
             text = self.before + self.after
             document = Snapshot("file:///a.py", "python", 0, text, "a.py")
-            return self.completer.complete(document, len(self.before), cancel)
+            return self.completer.complete(document, len(self.before), cancel, on_part=on_part)
         finally:
             self.engine.stream = stream_of  # type: ignore[method-assign]
 
@@ -159,6 +165,33 @@ def test_a_closed_document_is_forgotten() -> None:
     window = engine.requests[-1].prompt.window
     assert window is not None
     assert window.begun == ""
+
+
+class Impatient(Cancel):
+    """Somebody who types on as soon as there is something to see."""
+
+    def wait(self, timeout_s: float) -> bool:
+        if timeout_s == T_LINGER_S:
+            self.set()
+        return super().wait(timeout_s)
+
+
+def test_who_types_on_pays_for_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of what grows is computed for who lingers; going on begins where it was left."""
+    monkeypatch.setattr("fimls.draft.T_PART_MS", 0)
+    typing, shown = Typing(scripted(), BODY), list[Completion]()
+    assert typing.ask(cancel=Impatient(), on_part=shown.append) is None
+    (part,) = shown
+    assert LOOP.startswith(part.text)
+    assert part.is_part
+    n_shown = typing.n_generated
+    completion = typing.ask(on_part=shown.append)
+    assert completion is not None
+    assert completion.text == LOOP
+    assert [part.text for part in shown] == [part.text, part.text], "at once, the second time"
+    alone = Typing(scripted(), BODY)
+    alone.ask()
+    assert n_shown < typing.n_generated == alone.n_generated
 
 
 @pytest.mark.model
