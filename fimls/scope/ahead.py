@@ -87,10 +87,8 @@ class _Below:
 def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
     """Whether the text after the cursor closes the string or comment the cursor is in."""
     closer = opaque.closer
-    if closer == "\n":
-        return True
-    if closer.startswith("\n"):  # of a text up to a word, which may be indented
-        return opaque.pattern.search(text) is not None
+    if closer[0] == "\n":  # of the line; or of a text up to a word, which may be indented
+        return closer == "\n" or opaque.pattern.search(text) is not None
     if opaque.one_line:
         return text.partition("\n")[0].count(closer) % 2 == 1
     for opener, end in (*language.block_comments, *language.long_strings):
