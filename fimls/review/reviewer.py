@@ -25,9 +25,9 @@ from fimls.review.findings import (
 )
 from fimls.review.grounding import Ground, ground, worsens
 from fimls.review.slips import slips
-from fimls.review.spotting import Spotted, Spotter
+from fimls.review.spotting import Passage, Spotted, Spotter
 from fimls.review.talk import Talk
-from fimls.review.weighing import Correction, Weigher
+from fimls.review.weighing import Correction, Weigher, unix
 from fimls.scope import Outline, Scope
 
 # Instructions, the chat's own tokens and a second look at a long message.
@@ -155,11 +155,9 @@ class Reviewer:
             return []
         text, language = source.text, source.language
         made = slips(text, language, syntax.leaves(text, language, *part))
-        file = PurePath(source.path).name, language
+        passage = Passage(text, *part, PurePath(source.path).name, language)
         on = Ground(text, scope.start, scope.end, lambda text: syntax.n_faults(text, language))
-        found = (
-            _finding(text, scope, s) for s in self._spotter.spot(text, part, made, file, cancel)
-        )
+        found = (_finding(text, scope, s) for s in self._spotter.spot(passage, made, cancel))
         return [
             one
             for one in found
@@ -229,9 +227,7 @@ class Reviewer:
         around = splitting.context(
             source.text, scope, source.outline, with_header=start != scope.start
         )
-        # Models have seen few CRLFs.
-        code = source.text[start:end].replace("\r\n", "\n").replace("\r", "\n")
-        return prompts.about(code, source.language, source.path, around)
+        return prompts.about(unix(source.text[start:end]), source.language, source.path, around)
 
 
 def _finding(text: str, scope: Scope, one: Spotted) -> Finding:

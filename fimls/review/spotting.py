@@ -31,6 +31,33 @@ _MOST_AROUND_CHARS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """What is read at once: ``text[start:end]`` of a document, and how its file is called."""
+
+    text: str
+    start: int
+    end: int
+    name: str
+    language: str
+
+    @property
+    def window(self) -> Window:
+        """The passage as a hole in its document."""
+        above = unix(self.text[max(0, self.start - _MOST_AROUND_CHARS) : self.start])
+        below = unix(self.text[self.end : self.end + _MOST_AROUND_CHARS])
+        return Window(above, "", below, self.name, self.language)
+
+    @property
+    def code(self) -> str:
+        return unix(self.text[self.start : self.end])
+
+    def without(self, slip: Slip) -> str:
+        """The code as it would be if ``slip`` had not been made."""
+        before, after = self.text[self.start : slip.start], self.text[slip.end : self.end]
+        return unix(before + slip.put + after)
+
+
+@dataclass(frozen=True, slots=True)
 class Spotted:
     """A slip, and the probability of the code without it against the code as it is, 0 to 1."""
 
@@ -49,24 +76,17 @@ class Spotter:
         self._template = template
         self._weigher = weigher
 
-    def spot(
-        self,
-        text: str,
-        part: tuple[int, int],
-        slips: Sequence[Slip],
-        file: tuple[str, str],
-        cancel: Cancel,
-    ) -> list[Spotted]:
+    def spot(self, passage: Passage, slips: Sequence[Slip], cancel: Cancel) -> list[Spotted]:
         """The slips among ``slips`` that are worth a word, the likeliest first, one a line.
 
-        All lie in ``text[slice(*part)]``; ``file`` is its name and language. Nothing where the
-        engine cannot weigh text. Raises ``FimlsError``.
+        All lie in the passage. Nothing where the engine cannot weigh text. Raises ``FimlsError``.
         """
-        name, language = file
         found: dict[tuple[str, str], Spotted] = {}
         # In the order of the text: each prompt then begins as the one before it does.
-        for slip in sorted(self._suspects(text, part, slips, file, cancel), key=_place):
-            correction = Correction.of(text, slip.start, slip.end, slip.put, name, language)
+        for slip in sorted(self._suspects(passage, slips, cancel), key=_place):
+            correction = Correction.of(
+                passage.text, slip.start, slip.end, slip.put, passage.name, passage.language
+            )
             confidence = self._weigher.confidence(correction, cancel)
             if confidence is None or cancel.is_set():
                 continue
@@ -75,26 +95,15 @@ class Spotter:
                 found[line] = Spotted(slip, confidence)
         return sorted(found.values(), key=lambda one: -one.confidence)
 
-    def _suspects(
-        self,
-        text: str,
-        part: tuple[int, int],
-        slips: Sequence[Slip],
-        file: tuple[str, str],
-        cancel: Cancel,
-    ) -> list[Slip]:
+    def _suspects(self, passage: Passage, slips: Sequence[Slip], cancel: Cancel) -> list[Slip]:
         """The few slips that one pass over the code finds likeliest."""
-        start, end = part
-        above = unix(text[max(0, start - _MOST_AROUND_CHARS) : start])
-        below = unix(text[end : end + _MOST_AROUND_CHARS])
-        prompt = self._template.render(Window(above, "", below, *file))
+        prompt = self._template.render(passage.window)
         if prompt.heal or not prompt.tokens or not self._can_weigh(prompt, cancel):
             return []
-        ids = self._vocabulary.tokenize(unix(text[start:end]))
+        ids = self._vocabulary.tokenize(passage.code)
         rivals: dict[int, dict[int, list[Slip]]] = {}
         for slip in slips:
-            other = unix(text[start : slip.start] + slip.put + text[slip.end : end])
-            at, rival = _first_difference(ids, self._vocabulary.tokenize(other))
+            at, rival = _first_difference(ids, self._vocabulary.tokenize(passage.without(slip)))
             if rival is not None:
                 rivals.setdefault(at, {}).setdefault(rival, []).append(slip)
         if not rivals:
@@ -111,9 +120,8 @@ class Spotter:
             for at, piece in enumerate(stream):
                 if piece.logprob is None or piece.token != ids[at]:
                     return []
-                for (_, ones), logprob in zip(
-                    rivals.get(at, {}).items(), piece.rivals, strict=True
-                ):
+                made = rivals.get(at, {}).values()
+                for ones, logprob in zip(made, piece.rivals, strict=True):
                     suspected += ((logprob - piece.logprob, slip) for slip in ones)
         finally:
             stream.close()
