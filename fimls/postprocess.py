@@ -106,6 +106,24 @@ def drop_repeated(text: str, around: Around) -> str:
     return text
 
 
+_IMPORT = re.compile(
+    r"import\s.+|from\s+\S+\s+import\s.+|#\s*include\s.+|using\s[\w.]+;|use\s.+;"
+    r"|require(_once|_relative)?\b.+|\t\"[\w./-]+\""  # the last: in Go's parentheses
+)
+
+
+def drop_known_imports(text: str, around: Around) -> str:
+    """Imports that stand above or below already: small models begin by saying one again."""
+    head, lines = around.head, text.split("\n")
+    whole = [head + lines[0], *lines[1:]]
+    imports = {line for line in whole if _IMPORT.fullmatch(line)}
+    if head.strip() or not imports or around.language in _PROSE:
+        return text
+    known = imports.intersection((around.before + "\n" + around.after).splitlines())
+    kept = [line for line in whole if line not in known]
+    return "\n".join(kept).removeprefix(head) if known else text
+
+
 _TELLING = 6  # a "}" or "end" above or below says nothing
 
 
@@ -178,6 +196,7 @@ STEPS: tuple[Step, ...] = (
     drop_placeholder,
     drop_loop,
     drop_repeated,
+    drop_known_imports,
     reindent,
     trim_lines,
     drop_blank,

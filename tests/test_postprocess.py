@@ -56,6 +56,24 @@ def test_repetition_of_what_is_there(code: str, text: str, expected: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("code", "text", "expected", "language"),
+    [
+        ("import os\n█\n", "import os\nimport re", "import re", "python"),
+        ("import os\n█\nimport sys\n", "import re\nimport sys", "import re", "python"),
+        ("#include <a.h>\n█\n", "#include <b.h>\n#include <a.h>", "#include <b.h>", "c"),
+        ('import (\n\t"os"\n\t█\n)\n', '"os"\n\t"io"', '"io"', "go"),
+        # Within a function it may well be said again.
+        ("import os\ndef f():\n    █", "import os\n    g()", "import os\n    g()", "python"),
+        ("from orders\n█", "from orders\nwhere a", "from orders\nwhere a", "sql"),
+        ("import os\nx = █", "import os", "import os", "python"),
+    ],
+)
+def test_known_imports(code: str, text: str, expected: str, language: str) -> None:
+    """What is imported at the top of the file is not imported there again."""
+    check(code, text, expected, language)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("wait(1)\n" * 6, "wait(1)"),
