@@ -107,7 +107,7 @@ def drop_repeated(text: str, around: Around) -> str:
 
 
 _IMPORT = re.compile(
-    r"import\s.+|from\s+\S+\s+import\s.+|#\s*include\s.+|using\s[\w.]+;|use\s.+;"
+    r"import\s.*[^{(,\s]|from\s+\S+\s+import\s.*[^(,\\]|#\s*include\s.+|using\s[\w.]+;|use\s.+;"
     r"|require(_once|_relative)?\b.+|\t\"[\w./-]+\""  # the last: in Go's parentheses
 )
 

@@ -56,6 +56,9 @@ def test_indentation_that_is_not_there_comes_along(head: str) -> None:
         ("void f() {\n  switch (a) {\n█\n  }\n}\n", "c", ""),  # cases stand anywhere
         ("namespace a {\nint b;\n█\n}\n", "cpp", ""),
         ("def f\n  x\n█\nend\n", "ruby", "  "),
+        ("if a then\n    if b then\n\tc()\n    end\n    █\nend\n", "lua", ""),  # eight columns
+        ("case $1 in\n█\n-v) v=1;;\nesac\n", "bash", ""),  # columns of cases tell nothing
+        ("if a:\n█\nb()\n", "python", "    "),
         ("a:\n  b: 1\n█\n  c: 2\n", "yaml", ""),  # a key of any level
         ("* one\n█\n* two\n", "markdown", ""),
     ],

@@ -62,6 +62,12 @@ def test_repetition_of_what_is_there(code: str, text: str, expected: str) -> Non
         ("import os\n█\nimport sys\n", "import re\nimport sys", "import re", "python"),
         ("#include <a.h>\n█\n", "#include <b.h>\n#include <a.h>", "#include <b.h>", "c"),
         ('import (\n\t"os"\n\t█\n)\n', '"os"\n\t"io"', '"io"', "go"),
+        (
+            'import {\n  a,\n} from "a";\n█\n',
+            'import {\n  b,\n} from "b";',
+            'import {\n  b,\n} from "b";',
+            "typescript",
+        ),
         # Within a function it may well be said again.
         ("import os\ndef f():\n    █", "import os\n    g()", "import os\n    g()", "python"),
         ("from orders\n█", "from orders\nwhere a", "from orders\nwhere a", "sql"),

@@ -16,7 +16,7 @@ from fimls.scope.site import Bracket, Site, width
 _BLANK = re.compile(r"[ \t]*")
 _MOST_LINES = 200
 # Labels stand as far left as the header of their block, or do not.
-_LABELLED = re.compile(r"(switch|select|match)\b")
+_LABELLED = re.compile(r"(switch|select|match|case)\b")
 
 
 def is_indented(site: Site) -> bool:
@@ -45,7 +45,7 @@ def lacking(site: Site) -> str:
     language = site.language
     if site.head.strip() or site.tail.strip() or site.opaque is not None or language.prose:
         return ""
-    if site.head and width(site.head) % width(_step(site)) == 0:
+    if site.head and _is_level(site):
         return ""
     inner = site.stack[-1] if site.stack else None
     if inner is not None and inner.name in "{[(":
@@ -77,6 +77,8 @@ def _in_block(site: Site) -> str:
         return ""
     ahead = site.ahead[0] if site.ahead else None
     if opens_block(last, site.language):
+        if _LABELLED.match(last.strip()):
+            return ""
         is_body = ahead is not None and ahead.indent > width(last)
         return _line_blank(site, 0) if is_body else _blank(last) + _step(site)
     words = (*site.language.ends, *site.language.goes_on)
@@ -105,6 +107,15 @@ def _blank(line: str) -> str:
 def _blank_of(site: Site, at: int) -> str:
     """The indentation of the line that ``at`` is on."""
     return _blank(site.before[site.before.rfind("\n", 0, at) + 1 :])
+
+
+def _is_level(site: Site) -> bool:
+    """Whether the cursor stands where other lines begin, or may begin."""
+    step = _step(site)
+    if step == "\t" or site.indent % len(step) == 0:
+        return True
+    lines = (site.before[: len(site.before) - len(site.head)] + site.after).splitlines()
+    return any(width(line) == site.indent for line in lines if line.strip())
 
 
 def _step(site: Site) -> str:
