@@ -6,7 +6,7 @@ import pytest
 
 from fimls.review import Category, Finding, ScopeReview, Severity
 from fimls.review.store import Findings, find_scope
-from fimls.review.suppression import is_suppressed
+from fimls.review.suppression import Silence
 
 F = "def f(x):\n    return x + 1"
 URI = "file:///a.py"
@@ -122,7 +122,7 @@ def test_clearing_forgets() -> None:
 )
 def test_comments_silence(code: str, silent: bool) -> None:
     at = code.index("x = 1")
-    assert is_suppressed(Category.BUG, code, at, at + 5) is silent
+    assert Silence.of(code).covers(Category.BUG, at, at + 5) is silent
 
 
 def test_a_silenced_finding_is_known_but_not_shown() -> None:

@@ -19,7 +19,6 @@ N_EXPLANATION, N_DOCSTRING, N_FIX = 400, 200, 160
 _MOST_CODE_TOKENS = 1_500
 
 _FENCE = re.compile(r"^\s*```[\w+-]*[ \t]*\n|\n?\s*```\s*$")
-_SIGN = re.compile(r"^\s*(///?|\*|#|---?)(?=\s|$) ?")
 _OPENS = {"python": ('"""', '"""')}
 _LINES = {
     "go": "// ", "rust": "/// ", "swift": "/// ", "csharp": "/// ", "ruby": "# ", "bash": "# ",

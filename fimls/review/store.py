@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fimls.review.findings import Finding, Rejected, ScopeReview
-from fimls.review.suppression import suppressed
+from fimls.review.suppression import Silence
 
 # Reviews of texts that nobody shows any more, for the day they come back (undo, other branch).
 MOST_KNOWN = 500
@@ -67,17 +67,12 @@ class Findings:
 
     def shown(self, uri: str, text: str) -> list[Shown]:
         """What is to be seen in ``text``, the document as it was last followed to."""
-        whole, lines = suppressed(text)
+        silence = Silence.of(text)
         found: list[Shown] = []
         for review in self._reviews.get(uri, ()):
             for finding in review.findings:
                 start, end = review.start + finding.start, review.start + finding.end
-                line = text.count("\n", 0, start) if lines else 0
-                last = line + text.count("\n", start, end) if lines else 0
-                silenced = finding.category in whole or any(
-                    finding.category in lines.get(at, ()) for at in range(line, last + 1)
-                )
-                if not silenced:
+                if not silence.covers(finding.category, start, end):
                     found.append(Shown(finding, start, end, review))
         return sorted(found, key=lambda one: one.start)
 

@@ -8,7 +8,8 @@ fimls: ignore-file         in the first twenty lines: the whole file (or categor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from fimls.review.findings import Category
 
@@ -17,32 +18,38 @@ _FILE_LINES = 20
 EVERY = frozenset(Category)
 
 
-def suppressed(text: str) -> tuple[frozenset[Category], dict[int, frozenset[Category]]]:
-    """Categories silenced in the whole file, and by line (counted from 0)."""
-    whole: frozenset[Category] = frozenset()
-    lines: dict[int, frozenset[Category]] = {}
-    if "fimls:" not in text:
-        return whole, lines
-    for number, line, found in _comments(text):
-        categories = _categories(found[2])
-        if found[1]:
-            whole |= categories if number < _FILE_LINES else frozenset()
-            continue
-        # A comment that has its line to itself speaks of the next one.
-        alone = not any(map(str.isalnum, line[: found.start()]))
-        for at in (number, number + 1) if alone else (number,):
-            lines[at] = lines.get(at, frozenset()) | categories
-    return whole, lines
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Where ``text`` asks for it: categories in the whole file, and by line (counted from 0)."""
 
+    text: str
+    whole: frozenset[Category]
+    lines: Mapping[int, frozenset[Category]]
 
-def is_suppressed(category: Category, text: str, start: int, end: int) -> bool:
-    """Whether a finding at ``start:end`` of ``text`` is silenced."""
-    whole, lines = suppressed(text)
-    if category in whole:
-        return True
-    first = text.count("\n", 0, start)
-    last = first + text.count("\n", start, end)
-    return any(category in lines.get(at, ()) for at in range(first, last + 1))
+    @classmethod
+    def of(cls, text: str) -> Silence:
+        whole: frozenset[Category] = frozenset()
+        lines: dict[int, frozenset[Category]] = {}
+        if "fimls:" not in text:
+            return cls(text, whole, lines)
+        for number, line, found in _comments(text):
+            categories = _categories(found[2])
+            if found[1]:
+                whole |= categories if number < _FILE_LINES else frozenset()
+                continue
+            # A comment that has its line to itself speaks of the next one.
+            alone = not any(map(str.isalnum, line[: found.start()]))
+            for at in (number, number + 1) if alone else (number,):
+                lines[at] = lines.get(at, frozenset()) | categories
+        return cls(text, whole, lines)
+
+    def covers(self, category: Category, start: int, end: int) -> bool:
+        """Whether a finding at ``text[start:end]`` is silenced."""
+        if category in self.whole or not self.lines:
+            return category in self.whole
+        first = self.text.count("\n", 0, start)
+        last = first + self.text.count("\n", start, end)
+        return any(category in self.lines.get(at, ()) for at in range(first, last + 1))
 
 
 def comment(line_comment: str, category: Category) -> str:
