@@ -41,7 +41,8 @@ class Choice:
 
     def __post_init__(self) -> None:
         self.judge = Judge(self.site)
-        self.repetition = Repetition(self.site.ahead, self.site.language.indented)
+        language = self.site.language
+        self.repetition = Repetition(self.site.ahead, language.indented, language.strict)
 
     def add(self, line: Line) -> Run | None:
         """Take the next line; a run is a repetition of what follows that is now certain."""
@@ -233,7 +234,8 @@ class Choice:
         """Without the semicolon, where the statement goes on with what follows the cursor."""
         bare = text[:at].rstrip()
         following = next(iter(self.site.ahead), None)
-        if not bare.endswith(";") or self.site.tail.strip() or following is None:
+        ends = self.site.language.semicolons and bare.endswith(";")
+        if not ends or self.site.tail.strip() or following is None:
             return at
         if not layout.carries_on(following.text, self.site.language):
             return at

@@ -16,6 +16,7 @@ from fimls.scope.site import Bracket, Site, width
 _BLANK = re.compile(r"[ \t]*")
 _MOST_LINES = 200
 # Labels stand as far left as the header of their block, or do not.
+_CASES = frozenset({"case", "when", "in", "esac"})
 _LABELLED = re.compile(r"(switch|select|match|case)\b")
 
 
@@ -73,22 +74,19 @@ def _in_block(site: Site) -> str:
     """The same where indentation tells the blocks: between a line above and one as deep below."""
     above = site.before[: len(site.before) - len(site.head)].rstrip()
     last = above.rpartition("\n")[2]
-    if last.endswith("\\"):
-        return ""
     ahead = site.ahead[0] if site.ahead else None
-    if opens_block(last, site.language):
-        if _LABELLED.match(last.strip()):
-            return ""
-        is_body = ahead is not None and ahead.indent > width(last)
-        return _line_blank(site, 0) if is_body else _blank(last) + _step(site)
-    words = (*site.language.ends, *site.language.goes_on)
-    if ahead is not None and (first_word(ahead.text) or ahead.text[:1]) in words:
-        return _blank(last) if width(last) > ahead.indent else ""
-    if ahead is None or not ahead.indent or ahead.indent > width(last):
+    word = (first_word(ahead.text) or ahead.text[:1]) if ahead else ""
+    if last.endswith("\\") or word in _CASES or _LABELLED.match(last.strip()):
         return ""
+    level = ahead.indent if ahead else 0
+    if opens_block(last, site.language):
+        return _line_blank(site, 0) if level > width(last) else _blank(last) + _step(site)
+    is_closer = word in (*site.language.ends, *site.language.goes_on)
     # Right below a deeper line its block goes on; below an empty line, what follows does.
     is_right_below = len(site.before) - len(site.head) == len(above) + 1
-    return _blank(last) if is_right_below else _line_blank(site, 0)
+    if level < width(last) and (is_closer or (level and is_right_below)):
+        return _blank(last)
+    return _line_blank(site, 0) if 0 < level <= width(last) and not is_closer else ""
 
 
 def _line(text: str, start: int) -> str:

@@ -22,6 +22,10 @@ _COMMON = re.compile(
     re.IGNORECASE,
 )
 
+# Attributes and the like in front of a definition, which its neighbours have as well; and, where
+# a type may stand alone, that.
+_PRELUDE = re.compile(r"@[\w.]+(\(.*\))?|#?\[.*\]|template\s*<.*>")
+_TYPE = re.compile(r"[a-z_][\w\s*&:<>]*")
 _WORD = re.compile(r"\w")
 _INSIDE_WORD = re.compile(r"\w\w")
 
@@ -48,6 +52,7 @@ class Repetition:
 
     ahead: tuple[Ahead, ...]
     by_indent: bool
+    has_lone_types: bool = False
     runs: dict[int, Run] = field(default_factory=dict)  # by the index of their last line
     _left: dict[tuple[int, int], Run] = field(default_factory=dict)  # also by how far left
 
@@ -60,13 +65,22 @@ class Repetition:
                 continue
             shift = line.indent - indent if self.by_indent else 0
             if shift == 0:
-                runs[index] = _run(self.runs.get(index - 1), text, start, index)
+                runs[index] = self._run(self.runs.get(index - 1), text, start, index)
             elif shift > 0:
-                run = _run(self._left.get((index - 1, shift)), text, start, index)
+                run = self._run(self._left.get((index - 1, shift)), text, start, index)
                 left[index, shift] = replace(run, is_left=True)
         self.runs, self._left = runs, left
         certain = [run for run in (*runs.values(), *left.values()) if _is_certain(run)]
         return min(certain, key=lambda run: run.start, default=None)
+
+    def _run(self, before: Run | None, text: str, start: int, index: int) -> Run:
+        """The run that goes on, or begins, with the line ``text``."""
+        is_prelude = _PRELUDE.fullmatch(text) or (self.has_lone_types and _TYPE.fullmatch(text))
+        says = not is_prelude and _WORD.search(text) is not None
+        telling = says and not is_common(text)
+        if before is None:
+            return Run(start, index, int(says), int(telling))
+        return Run(before.start, before.index, before.n + says, before.telling + telling)
 
     def from_next_line(self) -> Run | None:
         """An unconfirmed run that begins with the very next line."""
@@ -81,14 +95,6 @@ class Repetition:
             return None  # it goes on further than we look
         run = self.runs.get(n - 1)
         return run if run and run.n else None
-
-
-def _run(before: Run | None, text: str, start: int, index: int) -> Run:
-    """The run that goes on, or begins, with the line ``text``."""
-    telling, says = not is_common(text), _WORD.search(text) is not None
-    if before is None:
-        return Run(start, index, int(says), int(telling))
-    return Run(before.start, before.index, before.n + says, before.telling + telling)
 
 
 def _is_certain(run: Run) -> bool:
