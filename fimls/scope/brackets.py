@@ -67,7 +67,9 @@ class Brackets:
         if opened is not None:
             return Closed.OWN, opened
         is_inner = self.inner is not None and matches(self.inner.name, closer.name)
-        if not is_inner and is_loose(text, closer, self.site.language):
+        line = self.site.head + text[: closer.end]  # what is on the cursor's line, or below it
+        shifted = closer._replace(start=closer.start + len(self.site.head))
+        if not is_inner and is_loose(line, shifted, self.site.language):
             return Closed.LOOSE, None
         if self.inner is not None and self.inner.owed:
             return Closed.OWED, None

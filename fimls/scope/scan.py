@@ -144,7 +144,7 @@ def _opener(opener: str) -> str:
     escaped = re.escape(opener)
     # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
     if opener == "#":
-        return rf"(?<![\w$&{{\\]){escaped}"
+        return rf"(?<![\w$&{{\\#]){escaped}"
     # The shell's \' is no quote.
     return rf"(?<!\\){escaped}" if opener in {"'", '"'} else escaped
 

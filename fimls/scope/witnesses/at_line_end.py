@@ -13,17 +13,17 @@ from fimls.scope.site import width
 from fimls.scope.suffix import is_common, meets_tail
 
 # What may stand between the end of a block and the end of its line.
-_CLOSES_MORE = re.compile(r"[;,)\s]*|[^\n]*</[^\n]*|[.!?]\s*")
+_CLOSES_MORE = re.compile(r"[;,)\s]*")
 
 
 def ended(progress: Progress, newline: Mark) -> Cut | None:
     """A line is whole, and the next one begins."""
-    cut = _whole(progress, newline.start)
     statement_end = progress.statement_end
-    if statement_end is not None and _CLOSES_MORE.fullmatch(
-        progress.text, statement_end, newline.start
-    ):
-        progress.statement_end = newline.start
+    if statement_end is not None:
+        # More than closers behind it on its line: that line tells whether it goes on.
+        is_end = _CLOSES_MORE.fullmatch(progress.text, statement_end, newline.start)
+        progress.statement_end = newline.start if is_end else None
+    cut = _whole(progress, newline.start)
     progress.begin_line(newline.end)
     return cut
 

@@ -86,7 +86,10 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
     if progress.statement_end is None:
         return None
     end, progress.statement_end = progress.statement_end, None
-    if layout.begins_as_continuation(head, progress.site.language):
+    site = progress.site
+    # An else further left carries on what is around the statement.
+    is_left = bool(site.language.ends) and width(progress.text, progress.line_start) < site.indent
+    if layout.begins_as_continuation(head, site.language) and not is_left:
         return None
     return progress.stop_unless_hanging(end)
 
