@@ -104,8 +104,8 @@ def _is_closed_by_count(text: str, closer: str, language: Language) -> bool:
     """The same where one delimiter opens and closes: an odd number of them closes ours."""
     if len(closer) == 1:
         # Far below, other texts may spell it. A line with a pair of them has a string of its own.
-        counts = (line.replace("\\" + closer, "").count(closer) for line in text.splitlines())
-        return next((n for n in counts if n), 0) % 2 == 1
+        lines = (line.replace("\\" + closer, "") for line in text.splitlines())
+        return next((n for line in lines if (n := line.count(closer))), 0) % 2 == 1
     # Headers are code, so the first ones tell, unless one stands in an example; code further
     # down may spell delimiters.
     if language.indented and language.definition:
