@@ -15,6 +15,8 @@ from fimls.scope.site import Bracket, Site, width
 
 _BLANK = re.compile(r"[ \t]*")
 _MOST_LINES = 200
+# How many characters on each side tell how a document indents.
+_NEAR = 6_000
 # Labels stand as far left as the header of their block, or do not.
 _CASES = frozenset({"case", "when", "in", "esac"})
 _LABELLED = re.compile(r"(switch|select|match|case)\b")
@@ -112,13 +114,19 @@ def _is_level(site: Site) -> bool:
     step = _step(site)
     if step == "\t" or site.indent % len(step) == 0:
         return True
-    lines = (site.before[: len(site.before) - len(site.head)] + site.after).splitlines()
-    return any(width(line) == site.indent for line in lines if line.strip())
+    lines = (line for line in _around(site).splitlines() if line.strip())
+    return any(width(line) == site.indent for line in lines)
+
+
+def _around(site: Site) -> str:
+    """The lines around the cursor, without what stands before it on its own."""
+    before = site.before[: len(site.before) - len(site.head)]
+    return before[before.rfind("\n", 0, -_NEAR) + 1 :] + site.after[:_NEAR]
 
 
 def _step(site: Site) -> str:
     """One level, as the document indents, or the person; else four spaces."""
-    lines = [line for line in (site.before + site.after).splitlines() if line.strip()]
+    lines = [line for line in _around(site).splitlines() if line.strip()]
     if any(line[0] == "\t" for line in lines):
         return "\t"
     widths = [width(line) for line in lines]
