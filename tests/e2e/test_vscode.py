@@ -196,7 +196,9 @@ def test_a_long_suggestion_grows_unless_dismissed(tmp_path: Path) -> None:
             code.press("Control+End", "Enter")
             code.wait("the first lines", lambda: code.ghost in beginnings)
             if is_wanted:
+                code.do("watch")
                 code.wait_ghost(BODY)
+                assert {*code.do("seen")} <= {*beginnings, BODY}, "it was never hidden"
                 code.press("Tab")
                 assert code.saved(file).rstrip("\n") == AREA + "    " + BODY
             else:

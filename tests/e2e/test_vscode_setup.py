@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import subprocess
 import sys
 import sysconfig
@@ -130,6 +131,51 @@ def test_pip_can_build_the_server_that_comes_with_it(tmp_path: Path) -> None:
     assert len(templates) > 30
     assert {*names} >= templates | {"fimls/py.typed", "fimls/cli.py"}
     assert any(name.endswith("/entry_points.txt") for name in names)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> dict[str, str]:
+    """pip as this machine's user has it, for somebody with another home."""
+    pip = [sys.executable, "-m", "pip"]
+    fetched = ["download", "--quiet", "--no-deps", "--dest", str(tmp_path / "fetched"), "pygls"]
+    try:
+        subprocess.run([*pip, *fetched], check=True, capture_output=True, timeout=300)
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"NO PYTHON REGISTRY TO INSTALL FROM: {error}")
+    listed = subprocess.run(
+        [*pip, "cache", "list", "llama_cpp_python"], check=False, capture_output=True
+    )
+    if b".whl" not in listed.stdout:
+        pytest.skip("pip's cache holds no wheel of llama-cpp-python, and to compile it takes long")
+    cache = subprocess.run([*pip, "cache", "dir"], check=True, capture_output=True, text=True)
+    own = Path.home() / ".config/pip/pip.conf"
+    return {
+        "PIP_CACHE_DIR": cache.stdout.strip(),
+        "PIP_CONFIG_FILE": os.environ.get("PIP_CONFIG_FILE") or str(own if own.exists() else ""),
+    }
+
+
+def test_pip_installs_the_server_that_comes_with_it(
+    registry: dict[str, str], tmp_path: Path
+) -> None:
+    """Nothing is laid ready: the packaged sources are built, and what they need is fetched."""
+    env = serving.scripted(tmp_path / "config", {"def area(w, h):": BODY})
+    del env["PYTHONPATH"]
+    env |= {"PATH": "/usr/bin:/bin", **{key: value for key, value in registry.items() if value}}
+    python = sys._base_executable  # type: ignore[attr-defined] # undocumented; not the venv's
+    settings: dict[str, object] = {"fimls.client.command": [], "fimls.client.python": python}
+    with vscode.opened(tmp_path, env, **settings) as code:
+        file = code.folder / "area.py"
+        file.write_text("def area(w, h):", encoding="utf-8")
+        code.open(file, state="needs attention")
+        code.do("command", title="fimls: Install the Server into an Environment of Its Own")
+        code.button("Install", of=DIALOG)
+        code.wait("the server", lambda: code.status() == "ready", 600)
+        code.do("focus")
+        code.press("Control+End", "Enter")
+        code.wait_ghost(BODY)
+    [installed] = tmp_path.rglob("site-packages/fimls/cli.py")
+    assert installed.read_bytes() == (Path(__file__).parents[2] / "fimls/cli.py").read_bytes()
 
 
 REASON = "The fimls server is not installed; click to install it"

@@ -93,6 +93,10 @@ class Extension implements vscode.Disposable, Host {
     return this.#client;
   }
 
+  get id(): string {
+    return this.#context.extension.id;
+  }
+
   get log(): vscode.LogOutputChannel {
     return this.#log;
   }

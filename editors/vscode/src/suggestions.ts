@@ -1,10 +1,11 @@
 // When the server is asked for suggestions, beyond what VS Code asks by itself, and what of them stays.
 import * as vscode from "vscode";
-import type { LanguageClient, Middleware } from "vscode-languageclient/node";
+import { InlineCompletionRequest, type LanguageClient, type Middleware } from "vscode-languageclient/node";
 import { isOff } from "./status";
 import { LastChange } from "./typing";
 
 const AUTOMATIC = vscode.InlineCompletionTriggerKind.Automatic;
+const TRIGGER = "editor.action.inlineSuggest.trigger";
 
 /** A completion of which the beginning was answered is whole. */
 export interface Grown {
@@ -16,6 +17,8 @@ export interface Grown {
 /** What suggestions need to know of the extension. */
 export interface Host {
   readonly client: LanguageClient | undefined;
+  /** The extension's own identifier. */
+  readonly id: string;
   readonly log: vscode.LogOutputChannel;
   /** Whether the engine answers. */
   readonly isReady: boolean;
@@ -48,9 +51,12 @@ export class Suggestions implements vscode.Disposable {
 
   /** The whole is there of what is shown in part; what was dismissed stays away. */
   async grow(grown: Grown): Promise<void> {
-    if (grown.changed && this.#isShown(grown)) {
-      // VS Code keeps what it shows as long as it fits, and the beginning does.
-      await this.hide();
+    const document = this.#shown?.document;
+    if (!document || !grown.changed || !this.#isShown(grown)) {
+      return;
+    }
+    if (!(await this.#replace(document)) && this.#isShown(grown)) {
+      await this.hide(); // for some frames nothing is shown
       this.#ask();
     }
   }
@@ -99,7 +105,46 @@ export class Suggestions implements vscode.Disposable {
   /** Asks for what the editor asks for by itself only when something is typed. */
   #ask(): void {
     this.#asksAgain = true;
-    void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    void vscode.commands.executeCommand(TRIGGER);
+  }
+
+  /**
+   * Puts the whole in the place of its beginning, in one frame; false where VS Code cannot.
+   *
+   * When asked by hand it keeps what it shows as long as it fits, and the beginning does. By itself
+   * it asks no provider again whose answer it has, but that of another provider takes its place.
+   * VS Code 1.139 is known to take the arguments that it takes; others ask by hand, or refuse.
+   */
+  async #replace(document: vscode.TextDocument): Promise<boolean> {
+    const ours = this.#host.client?.getFeature(InlineCompletionRequest.method)?.getProvider(document);
+    if (!ours) {
+      return false;
+    }
+    let isAsked = false;
+    const { languageId: language, uri } = document;
+    const once = vscode.languages.registerInlineCompletionItemProvider(
+      { language, scheme: uri.scheme },
+      {
+        provideInlineCompletionItems: (at, position, context, token) => {
+          if (context.triggerKind !== AUTOMATIC) {
+            return null;
+          }
+          isAsked = true;
+          return ours.provideInlineCompletionItems(at, position, context, token);
+        },
+      },
+    );
+    try {
+      await vscode.commands.executeCommand(TRIGGER, {
+        explicit: false,
+        providerId: `${this.#host.id}:*`,
+      });
+    } catch (error) {
+      this.#host.log.debug(`not replaced: ${String(error)}`);
+    } finally {
+      once.dispose();
+    }
+    return isAsked;
   }
 
   #isShown({ uri, version }: Grown): boolean {

@@ -61,6 +61,12 @@ class Emacs:
         self.terminal.type(END_OF_BUFFER)
 
     def save(self) -> str:
+        """Save what was changed; what Emacs says of it may be overwritten by what others say."""
+        before_ns = self.file.stat().st_mtime_ns
         self.terminal.type(SAVE)
-        self.terminal.wait("Wrote ")
+
+        def is_written() -> bool:
+            return self.file.stat().st_mtime_ns != before_ns and bool(self.file.stat().st_size)
+
+        self.terminal.wait("the file to be saved", is_written)
         return self.file.read_text(encoding="utf-8")

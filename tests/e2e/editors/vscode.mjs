@@ -21,6 +21,22 @@ const plain = (text) => text.replaceAll("\u00a0", " ").replaceAll("\u200c", "");
 const GHOST = ".ghost-text-decoration, .ghost-text-decoration-preview, "
   + ".suggest-preview-text .view-line, .ghost-text .view-line";
 
+// Ghost text as a person reads it, from top to bottom; a function of the page itself.
+await page.addInitScript((selector) => {
+  window.fimlsGhost = () => {
+    const parts = [...document.querySelectorAll(selector)]
+      .map((node) => ({ text: node.textContent ?? "", at: node.getBoundingClientRect() }))
+      .filter(({ at }) => at.width > 0)
+      .sort((a, b) => a.at.y - b.at.y || a.at.x - b.at.x);
+    const lines = new Map();
+    for (const { text, at } of parts) {
+      const y = Math.round(at.y);
+      lines.set(y, (lines.get(y) ?? "") + text);
+    }
+    return [...lines.values()].join("\n");
+  };
+}, GHOST);
+
 const actions = {
   async open({ url }) {
     await page.goto(`${address}${url}`, { waitUntil: "domcontentloaded" });
@@ -37,20 +53,8 @@ const actions = {
   async type({ text, delay }) {
     await page.keyboard.type(text, { delay: delay ?? 30 });
   },
-  // Ghost text as a person reads it, from top to bottom.
   async ghost() {
-    const parts = await page
-      .locator(GHOST)
-      .evaluateAll((nodes) => nodes
-        .map((node) => ({ text: node.textContent ?? "", at: node.getBoundingClientRect() }))
-        .filter(({ at }) => at.width > 0)
-        .sort((a, b) => a.at.y - b.at.y || a.at.x - b.at.x)
-        .map(({ text, at }) => ({ text, y: Math.round(at.y) })));
-    const lines = new Map();
-    for (const { text, y } of parts) {
-      lines.set(y, (lines.get(y) ?? "") + plain(text));
-    }
-    return [...lines.values()].join("\n");
+    return plain(await page.evaluate(() => window.fimlsGhost()));
   },
   async text({ selector }) {
     return (await page.locator(selector).allTextContents()).map(plain);
@@ -79,19 +83,17 @@ const actions = {
   },
   // From now on the ghost text of every frame that is drawn; `seen` ends it and tells.
   async watch() {
-    await page.evaluate((selector) => {
+    await page.evaluate(() => {
       const frames = (window.fimlsFrames = []);
       const look = () => {
         if (window.fimlsFrames !== frames) {
           return;
         }
-        const drawn = [...document.querySelectorAll(selector)]
-          .filter((node) => node.getBoundingClientRect().width > 0);
-        frames.push(drawn.map((node) => node.textContent).join(""));
+        frames.push(window.fimlsGhost());
         requestAnimationFrame(look);
       };
       look();
-    }, GHOST);
+    });
   },
   async seen() {
     const frames = await page.evaluate(() => {

@@ -44,7 +44,9 @@ SETTINGS: Mapping[str, Any] = {
 def build_extension() -> Path:
     """The VSIX of the sources as they are, built once for each state of them."""
     names = ("package.json", "esbuild.mjs", "../../pyproject.toml")
+    server = SOURCE.parents[1]
     files = [*SOURCE.glob("src/*.ts"), *(SOURCE / name for name in names)]
+    files += [*server.glob("fimls/**/*.py"), *server.glob("templates/*.toml")]
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()[:16]
     vsix = install.CACHE / f"fimls-{state}.vsix"
     with install.alone("extension") as place:
