@@ -177,13 +177,10 @@ class Watcher:
         self._progress.in_opaque = False
         if self.site.opaque_owed:
             return self._progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
-        opaque = self.site.opaque
-        if opaque is None or not opaque.is_comment:
-            return None
-        line = self.site.before.rfind("\n", 0, opaque.start) + 1
-        if self.site.before[line : opaque.start].strip():
-            return None  # within a statement, which goes on behind it
-        return self._progress.stop(mark.end, StopReason.SCOPE)
+        is_comment = self.site.opaque is not None and self.site.opaque.is_comment
+        if is_comment and not self._progress.is_left_open:
+            return self._progress.stop(mark.end, StopReason.SCOPE)
+        return None
 
     def _on_newline(self, mark: Mark) -> Cut | None:
         cut = at_line_end.ended(self._progress, mark)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fimls.fim import Cut, StopReason
 from fimls.scope import layout, members
 from fimls.scope.fence import FENCE
@@ -89,7 +91,9 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
     site = progress.site
     # An else further left carries on what is around the statement.
     is_left = bool(site.language.ends) and width(progress.text, progress.line_start) < site.indent
-    if layout.begins_as_continuation(head, site.language) and not is_left:
+    # A while ends what a do began; else it is a loop of its own.
+    is_loop = first_word(head) == "while" and "do" not in re.findall(r"\w+", site.head)
+    if layout.begins_as_continuation(head, site.language) and not (is_left or is_loop):
         return None
     return progress.stop_unless_hanging(end)
 
