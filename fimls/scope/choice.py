@@ -237,6 +237,8 @@ class Choice:
         ends = self.site.language.semicolons and bare.endswith(";")
         if not ends or self.site.tail.strip() or following is None:
             return at
+        if following.text[0] in "*&+-(":  # as a statement may begin
+            return at
         if not layout.carries_on(following.text, self.site.language):
             return at
         end = len(bare) - 1

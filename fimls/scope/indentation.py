@@ -69,6 +69,8 @@ def _in_bracket(site: Site, inner: Bracket) -> str:
     blanks = [_blank(line) for line in lines if line.strip()]
     if any(width(blank) <= inner.indent for blank in blanks):
         return ""  # labels, namespaces: there columns tell nothing
+    if not blanks and site.indent > inner.indent:
+        return ""
     return min(blanks, key=width, default=_blank_of(site, inner.start) + _step(site))
 
 

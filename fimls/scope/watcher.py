@@ -19,6 +19,7 @@ from fimls.fim import Cut, StopReason
 from fimls.scope import grades as grading
 from fimls.scope import indentation
 from fimls.scope.fence import opening
+from fimls.scope.layout import first_word
 from fimls.scope.loop import DEEPEST, is_stuck
 from fimls.scope.progress import Progress
 from fimls.scope.prose import prose_line
@@ -111,11 +112,15 @@ class Watcher:
 
     def _indent(self, *, final: bool) -> None:
         """Put the indentation before the text that its first line lacks, if it has none."""
-        text = self._progress.text
-        if not text and not final:
+        text, language = self._progress.text, self.site.language
+        word, left = first_word(text), (*language.goes_on, *language.ends)
+        left = left if language.indented else ()
+        is_spelt = text == word and any(known.startswith(word) for known in left)
+        if (is_spelt or not text) and not final:
             return
-        is_directive = text[:1] == "#" and "#" not in self.site.language.line_comments
-        has_none = bool(text) and text[0] not in " \t\n)]}" and not is_directive
+        is_directive = text[:1] == "#" and "#" not in language.line_comments
+        stands_left = is_directive or (word in left and not self.site.head)
+        has_none = bool(text) and text[0] not in " \t\n)]}" and not stands_left
         self._lacking = ""
         if has_none and not self._n_opening:
             self._lacking = indentation.lacking(self.site)
