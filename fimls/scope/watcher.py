@@ -52,6 +52,7 @@ class Watcher:
         self._progress = Progress(self.site)
         self._scanner = Scanner(self.site.language, opaque=self.site.opaque)
         if self.site.half:
+            self._lacking = ""
             self._take(self.site.half, final=True)
             self._n_opening = -len(self.site.half)
         if self.site.opaque is not None or self.site.language.prose or self.site.mark:
