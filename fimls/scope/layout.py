@@ -30,8 +30,8 @@ def floor_of(site: Site, first: int | None) -> Floor:
     """
     language = site.language
     level = _level(site) if first is None else max(_level(site), first)
-    if language.item:  # data: the mapping or list that the cursor is in
-        return Floor(level, member=False, in_definition=False)
+    if language.item:  # data: the mapping or list that the cursor is in, or that the text begins
+        return Floor(level if first is None else first, member=False, in_definition=False)
     indent, header, floor = level, "", 0
     block = None
     for line in _lines_above(site):
