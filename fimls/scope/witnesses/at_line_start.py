@@ -101,7 +101,9 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
 def _layout(progress: Progress, indent: int, head: str) -> Cut | None:
     site, language = progress.site, progress.site.language
     if progress.floor is None:
-        progress.floor = floor_of(site, indent if site.is_fresh else None)
+        # Items at the column of their key are deeper than it, in a way.
+        deeper = layout.is_item_of_key(indent, head, site)
+        progress.floor = floor_of(site, indent + deeper if site.is_fresh else None)
     if language.indented and indent < progress.floor.indent:
         if layout.closes_header(indent, head, site, progress.floor.indent - 1):
             _end_statement(progress, head)
