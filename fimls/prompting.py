@@ -15,7 +15,7 @@ from pathlib import PurePath
 from fimls import scope
 from fimls.config import CompletionOptions
 from fimls.context import Anchor, Budget, Places, cold_budget, place, settle
-from fimls.document import Snapshot
+from fimls.document import Snapshot, unix
 from fimls.engine.base import Engine, Vocabulary
 from fimls.fim import Chunk, Prompt, Window
 from fimls.template import BoundTemplate
@@ -46,8 +46,8 @@ class Cursor:
             path=document.path,
             language=scope.language_of(document.path, document.language),
             newline=document.newline,
-            before=_unix(document.text[:offset]),
-            after=_unix(document.text[offset:]),
+            before=unix(document.text[:offset]),
+            after=unix(document.text[offset:]),
         )
 
     @property
@@ -206,11 +206,6 @@ def _render(
 def _closed(suffix: str) -> str:
     """The suffix with a line break at its end, as nearly all files a model has seen have one."""
     return suffix + "\n" if suffix.strip() and not suffix.endswith("\n") else suffix
-
-
-def _unix(text: str) -> str:
-    """LF line ends: models have seen few others, and tokenise them worse."""
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _is_word(character: str) -> bool:

@@ -18,6 +18,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
+from fimls.document import unix
 from fimls.errors import BadRequest
 
 # SAFIM marks the hole so in `eval_prompt`.
@@ -138,10 +139,10 @@ def _hole(name: str, row: Mapping[str, Any]) -> Hole:
         set=name,
         task_id=row["task_id"],
         language="python",
-        before=_unix(row["prompt"]),
-        after=_unix(row["suffix"]),
-        truth=_unix(row["canonical_solution"]),
-        proof=Check(f"\n{_unix(row['test'])}\ncheck({entry_point})\n"),
+        before=unix(row["prompt"]),
+        after=unix(row["suffix"]),
+        truth=unix(row["canonical_solution"]),
+        proof=Check(f"\n{unix(row['test'])}\ncheck({entry_point})\n"),
     )
 
 
@@ -155,12 +156,8 @@ def _safim(name: str, row: Mapping[str, Any]) -> Hole:
         set=name,
         task_id=row["task_id"],
         language=row["lang"],
-        before=_unix(before),
-        after=_unix(after),
-        truth=_unix(row["ground_truth"]),
+        before=unix(before),
+        after=unix(after),
+        truth=unix(row["ground_truth"]),
         proof=InputOutput(exchanges) if exchanges else Match(),
     )
-
-
-def _unix(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fimls import scope as syntax
 from fimls.cancel import Cancel
+from fimls.document import unix
 from fimls.errors import BadRequest
 from fimls.review import prompts
 from fimls.review.grounding import Ground, fit, worsens
@@ -108,7 +109,7 @@ def _code(talk: Talk, source: Source, start: int, end: int, near: int | None = N
         text = "".join(lines[first : first + keep])
         if len(lines) == 1:
             raise BadRequest("this line is too long for the model to read")
-    return prompts.about(text.replace("\r\n", "\n"), source.language, source.path, "")
+    return prompts.about(unix(text), source.language, source.path, "")
 
 
 def _plain(said: str) -> str:

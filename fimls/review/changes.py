@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fimls.document import unix
 from fimls.errors import BadRequest
 from fimls.scope import Outline, Scope
 
@@ -64,11 +65,9 @@ def old_text(path: Path, revision: str = "HEAD") -> str:
 
 def changed_scopes(text: str, outline: Outline, old: str) -> tuple[Scope, ...]:
     """The scopes whose very text does not stand in ``old``: moved ones have not changed."""
-    old = old.replace("\r\n", "\n")
+    old = unix(old)
     return tuple(
-        scope
-        for scope in outline.scopes
-        if text[scope.start : scope.end].replace("\r\n", "\n") not in old
+        scope for scope in outline.scopes if unix(text[scope.start : scope.end]) not in old
     )
 
 

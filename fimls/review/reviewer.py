@@ -12,7 +12,7 @@ from pathlib import PurePath
 from fimls import scope as syntax
 from fimls.cancel import Cancel
 from fimls.config import ReviewOptions
-from fimls.document import Snapshot
+from fimls.document import Snapshot, unix
 from fimls.review import answers, prompts, splitting
 from fimls.review.findings import (
     Category,
@@ -27,7 +27,7 @@ from fimls.review.grounding import Ground, ground, worsens
 from fimls.review.slips import slips
 from fimls.review.spotting import Passage, Spotted, Spotter
 from fimls.review.talk import Talk
-from fimls.review.weighing import Correction, Weigher, unix
+from fimls.review.weighing import Correction, Weigher
 from fimls.scope import Outline, Scope
 
 # Instructions, the chat's own tokens and a second look at a long message.

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fimls.cancel import Cancel
+from fimls.document import unix
 from fimls.engine.base import Engine, Given, Priority, Request
 from fimls.errors import BadRequest
 from fimls.fim import Prompt, Window
 from fimls.review.slips import Slip
-from fimls.review.weighing import Correction, Weigher, unix
+from fimls.review.weighing import Correction, Weigher
 from fimls.template import BoundTemplate
 from fimls.vocabulary import Vocabulary
 

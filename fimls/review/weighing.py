@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 from fimls.cancel import Cancel
+from fimls.document import unix
 from fimls.engine.base import Engine, Given, Priority, Request, Sampling, Stream
 from fimls.errors import FimlsError
 from fimls.fim import Prompt, Window
@@ -113,8 +114,3 @@ def _sum(stream: Stream, text: str) -> float | None:
     finally:
         stream.close()
     return total if spelt == text else None
-
-
-def unix(text: str) -> str:
-    """With line ends as models know them."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
