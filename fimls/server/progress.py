@@ -49,6 +49,7 @@ class Bar:
         except JsonRpcException:
             return  # the editor would rather not
         if self._is_over:
+            shown.tokens.pop(token, None)
             return
         # pygls cancels this future when the person presses the bar's button.
         shown.tokens[token].add_done_callback(
