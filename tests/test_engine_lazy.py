@@ -104,10 +104,11 @@ def test_a_failure_is_told_and_then_tried_again():
     engine = LazyEngine(loads, retry_s=60)
     with pytest.raises(ModelMissing, match="fimls models pull tiny"):
         ask(engine)
+    assert engine._thread is None, "whoever hears of a failure finds nothing that still loads"
     with pytest.raises(ModelMissing):
         ask(engine)
     assert isinstance(engine.failure, ModelMissing)
-    engine._failed_at -= 60  # a minute later
+    engine._failed_at -= 61  # a minute later
     assert ask(engine) == "hello"
     assert engine.failure is None
     engine.close()

@@ -142,27 +142,31 @@ class LazyEngine:
 
     def _live(self) -> None:
         """Load, sleep until nobody needs the weights, unload."""
-        engine = self._load()
+        loaded = self._load()
         with self._changed:
-            self._engine = engine
+            if isinstance(loaded, FimlsError):
+                # Together, so that who comes later finds no thread and starts the next one.
+                self._failure, self._failed_at = loaded, time.monotonic()
+                self._thread = None
+                self._changed.notify_all()
+                return
+            self._engine = loaded
             self.touch()
             self._changed.notify_all()
-            while engine is not None and not (self._closed or self._released or self._is_idle()):
+            while not (self._closed or self._released or self._is_idle()):
                 self._changed.wait(self._idle_s or None)
             self._engine = self._thread = None
-        if engine is not None:
-            engine.close()
+        loaded.close()
 
-    def _load(self) -> Engine | None:
+    def _load(self) -> Engine | FimlsError:
+        """The engine, or why there is none."""
         try:
             return self._open(self._progress)
         except FimlsError as error:
-            failure = error
+            return error
         except Exception as error:  # whatever broke, those who wait must hear of it
             logger.debug("load failed", exc_info=True)
-            failure = EngineFailed(f"the model could not be loaded: {error}")
-        self._failure, self._failed_at = failure, time.monotonic()
-        return None
+            return EngineFailed(f"the model could not be loaded: {error}")
 
     def _is_idle(self) -> bool:
         return self._idle_s > 0 and time.monotonic() - self._used_at >= self._idle_s
