@@ -221,6 +221,41 @@ def test_cancel_reaches_into_prompt_evaluation(engine, record_property):
     assert again.n_evaluated < again.n_prompt
 
 
+def test_a_cold_prompt_goes_on_between_keys(engine, monkeypatch):
+    """What each key takes back is evaluated in batches that fit between two; what is done stays."""
+    runner, context = engine._runner, engine._runner._context
+    # 100 ms are 20 tokens then: a batch of 16.
+    monkeypatch.setattr(type(runner), "prompt_tokens_per_s", property(lambda _: 200.0))
+    sizes: list[int] = []
+    evaluate = context.evaluate
+
+    def ask(words: str, taken_back_at: int = 0) -> int:
+        """The number of tokens evaluated until batch number ``taken_back_at`` was begun."""
+        sizes.clear()
+        cancel = Cancel()
+
+        def evaluate_and_cancel(slot, tokens, n_logits):
+            sizes.append(len(tokens))
+            if len(sizes) == taken_back_at:
+                cancel.set()
+            return evaluate(slot, tokens, n_logits)
+
+        monkeypatch.setattr(context, "evaluate", evaluate_and_cancel)
+        stream = engine.stream(Request(fim(engine, "", prefix=words), 1), cancel)
+        list(stream)
+        return stream.usage.n_evaluated
+
+    words = " ".join(f"key_{n}" for n in range(90))
+    assert ask(words, taken_back_at=1) == 0
+    assert sizes == [context.n_ubatch]
+    assert ask(words, taken_back_at=3) == 32
+    assert sizes == [16, 16, 16]
+    n_prompt = len(fim(engine, "", prefix=words).tokens)
+    assert ask(words) == n_prompt - 32
+    ask("no key " + words)
+    assert sizes[0] == context.n_ubatch
+
+
 def test_a_keystroke_goes_before_a_review(engine):
     """A completion interrupts the evaluation of a review, which then goes on to its end."""
     generate(engine, fim(engine, "        return"), 1)
