@@ -66,15 +66,13 @@ class Completer:
             return None
         with self._lock:
             completion = self._cache.find(cursor.uri, cursor.before, cursor.after)
-            begun = self._begun.find(cursor.uri, cursor.before, cursor.after)
         if completion is None or completion.is_part:
-            # What the keys of the meantime have typed of it is behind the cursor; the rest stands.
-            begun_text = "" if begun is None else begun.text
+            begun = self._begun_at(cursor)
             try:
-                prompt = self._prompter.prompt(cursor, chunks, begun_text)
+                prompt = self._prompter.prompt(cursor, chunks, begun)
             except EngineUnreachable:
                 # The server left while its tokenizer was asked; another engine may answer now.
-                prompt = self._prompter.prompt(cursor, chunks, begun_text)
+                prompt = self._prompter.prompt(cursor, chunks, begun)
             budget = self._options.n_predict if n_predict is None else n_predict
             told = None if on_part is None else lambda part: on_part(self._keep(cursor, part))
             completion = self._generate(cursor, prompt, budget, cancel, told, invoked=invoked)
@@ -173,6 +171,12 @@ class Completer:
                 self._put_aside(cursor, draft.text)
             cut = draft.finish(reason)
         return draft.completion(cut, prompt, stream.usage, name)
+
+    def _begun_at(self, cursor: Cursor) -> str:
+        """What is left of a completion that was taken back, if the keys since then typed of it."""
+        with self._lock:
+            begun = self._begun.find(cursor.uri, cursor.before, cursor.after)
+        return "" if begun is None else begun.text
 
     def _put_aside(self, cursor: Cursor, begun: str) -> None:
         """Keep what was generated before it was taken back: the next key may be typing it."""

@@ -170,7 +170,7 @@ def test_programs_cannot_reach_the_network(tmp_path):
         "    result = n * 2\n"
     )
     if SLOW.isolation["network"].startswith("NOT"):
-        pytest.skip("this machine permits neither network namespaces nor seccomp")
+        pytest.skip("NEITHER NETWORK NAMESPACES NOR SECCOMP: programs cannot be cut off here")
     assert SLOW.judge(DOUBLED, probe) is Verdict.PASSED
 
 
@@ -182,7 +182,7 @@ def test_programs_write_into_their_own_directory_only(tmp_path):
         "    except OSError: result = n * 2\n"
     )
     if SLOW.isolation["writes"].startswith("NOT"):
-        pytest.skip("this kernel has no Landlock")
+        pytest.skip("NO LANDLOCK IN THIS KERNEL (Linux 5.13 or later)")
     assert SLOW.judge(DOUBLED, text) is Verdict.PASSED
     assert not outside.exists()
 
@@ -226,7 +226,7 @@ def test_builds_and_runs(language):
     echo = hole(marked, language, right, InputOutput(exchanges))
     sandbox = Sandbox(Limits(cpu_s=10))
     if sandbox.obstacle(echo):
-        pytest.skip(sandbox.obstacle(echo))
+        pytest.skip(f"{language.upper()} CANNOT BE RUN: {sandbox.obstacle(echo)}")
     assert sandbox.judge(echo, right) is Verdict.PASSED
     assert sandbox.judge(echo, wrong) is Verdict.FAILED
     assert sandbox.judge(echo, "this is no program (") is Verdict.FAILED

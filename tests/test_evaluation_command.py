@@ -37,7 +37,7 @@ def test_a_missing_model_is_one_line(capsys, tmp_path):
     assert "/absent.gguf" in line
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="SECCOMP IS LINUX'S")
 def test_without_namespaces_a_filter_refuses_sockets():
     """Containers that forbid unshare still cut programs off."""
     program = (
@@ -54,7 +54,7 @@ def test_without_namespaces_a_filter_refuses_sockets():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     if done.stdout.startswith("False"):
-        pytest.skip("this kernel has no seccomp filters")
+        pytest.skip("NO SECCOMP FILTERS IN THIS KERNEL")
     assert done.stdout.split() == ["True", "refused", "refused"], done.stderr
 
 

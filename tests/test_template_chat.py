@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jinja2
 import pytest
 
 from fimls.engine.embedded import open_vocabulary
-from fimls.errors import ModelError, ModelRefused, TemplateError
+from fimls.errors import ModelRefused, TemplateError
 from fimls.fim import Prompt
-from fimls.models import models_dir, resolve
 from fimls.template.chat import ChatTemplate, Message
 from fimls.vocabulary import Vocabulary
 from tests.vocabularies import Retold, extended, vocabulary
@@ -39,11 +39,8 @@ USER = Message("user", "Why?")
 
 
 @pytest.fixture(scope="module")
-def qwen() -> Vocabulary:
-    try:
-        return open_vocabulary(resolve("qwen2.5-coder-0.5b", models_dir()))
-    except ModelError as error:
-        pytest.skip(str(error))
+def qwen(default_model: Path) -> Vocabulary:
+    return open_vocabulary(default_model)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def render(request: pytest.FixtureRequest) -> Render:
     try:
         path = resolve(request.param, models_dir())
     except ModelError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"THE MODEL IS MISSING: {error}")
     vocabulary = open_vocabulary(path)
     return bind(detect(vocabulary.info, vocabulary, load_all()), vocabulary).render
 

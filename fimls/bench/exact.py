@@ -17,6 +17,7 @@ from fimls.cancel import Cancel
 from fimls.completer import Completer
 from fimls.config import CompletionOptions
 from fimls.document import Snapshot
+from fimls.engine.around import AroundEngine
 from fimls.engine.base import Engine, Priority, Request, Stream, Usage, Vocabulary
 from fimls.fim import Piece, Prompt, Segment, SegmentKind
 from fimls.prompting import ChooseTemplate
@@ -37,30 +38,21 @@ class Take:
     usage: Usage
 
 
-class Recorder:
-    """Implements ``fimls.engine.base.Engine``; keeps what the engine behind it generated."""
-
-    prompt_tokens_per_s: float | None = PROMPT_TOKENS_PER_S
+class Recorder(AroundEngine):
+    """Keeps what the engine behind it generated; whoever opened that closes it."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.streams: list[RecordedStream] = []
 
     @property
-    def vocabulary(self) -> Vocabulary | None:
-        return self._engine.vocabulary
-
-    @property
-    def n_ctx(self) -> int:
-        return self._engine.n_ctx
+    def prompt_tokens_per_s(self) -> float | None:
+        return PROMPT_TOKENS_PER_S
 
     def stream(self, request: Request, cancel: Cancel) -> RecordedStream:
         request = replace(request, logprobs=True)
         self.streams.append(RecordedStream(request, self._engine.stream(request, cancel)))
         return self.streams[-1]
-
-    def close(self) -> None:
-        """The engine behind it is closed by whoever opened it."""
 
 
 class RecordedStream:

@@ -31,7 +31,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         node = install.node()
         modules = install.packages("jsonrpc", JSONRPC)
     except install.Missing as missing:
-        pytest.skip(f"vscode-jsonrpc is not to be had: {missing}")
+        pytest.skip(f"VSCODE-JSONRPC IS MISSING: {missing}")
     answers = {"def area(w, h):": BODY, "def slow(w, h):": "a = 1\n    " * 200}
     env = serving.scripted(tmp_path_factory.mktemp("client"), answers, delay_ms=20)
     done = subprocess.run(

@@ -118,7 +118,7 @@ def test_pip_can_build_the_server_that_comes_with_it(tmp_path: Path) -> None:
     try:
         package = vscode.build_extension()
     except install.Missing as missing:
-        pytest.skip(f"the extension cannot be built: {missing}")
+        pytest.skip(f"WHAT BUILDS THE EXTENSION IS MISSING: {missing}")
     with zipfile.ZipFile(package) as extension:
         extension.extractall(tmp_path)
     server = tmp_path / "extension/server"
@@ -146,7 +146,7 @@ def registry(tmp_path: Path) -> dict[str, str]:
         [*pip, "cache", "list", "llama_cpp_python"], check=False, capture_output=True
     )
     if b".whl" not in listed.stdout:
-        pytest.skip("pip's cache holds no wheel of llama-cpp-python, and to compile it takes long")
+        pytest.skip("NO WHEEL OF LLAMA-CPP-PYTHON IN PIP'S CACHE; to compile it takes minutes")
     cache = subprocess.run([*pip, "cache", "dir"], check=True, capture_output=True, text=True)
     own = Path.home() / ".config/pip/pip.conf"
     return {

@@ -108,7 +108,7 @@ def editor(name: str) -> install.Editor:
     try:
         return install.EDITORS[name]()
     except install.Missing as missing:
-        pytest.skip(f"{name} is not to be had: {missing}")
+        pytest.skip(f"{name.upper()} IS MISSING: {missing}")
 
 
 def servers_below(pid: int) -> list[int]:

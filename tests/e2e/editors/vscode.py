@@ -220,7 +220,7 @@ def opened(home: Path, env: Mapping[str, str], **settings: object) -> VSCode:
     try:
         return VSCode(home, folder, env, settings)
     except install.Missing as missing:
-        pytest.skip(f"VS Code is not to be had: {missing}")
+        pytest.skip(f"VS CODE IS MISSING: {missing}")
 
 
 def _listens(port: int) -> bool:
