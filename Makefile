@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.fimls-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs eval
+.PHONY: help setup demo test lint format docs bench eval
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(STAMP): pyproject.toml
-	@echo "== Installing fimls into $(VENV) (the first time compiles llama.cpp: about 5 minutes on two cores)"
+	@echo "== Installing fimls into $(VENV) (the first time compiles llama.cpp: about 8 minutes on two cores)"
 	@command -v c++ >/dev/null || { echo "llama.cpp needs a C++ compiler; on Debian: apt-get install build-essential, on macOS: xcode-select --install"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "fimls needs Python 3.10 or newer; say which with make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
@@ -33,6 +33,14 @@ lint: $(STAMP)  ## types, lint, format, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+# Against llama-server where there is one: make bench ONLY=go LIMIT=0 PEER=/path/to/llama-server
+ONLY ?= python-fractions
+PEER ?= $(shell command -v llama-server)
+bench: LIMIT = 24
+bench: $(STAMP)  ## replay a typing session through LSP, beside llama-server: about two minutes
+	$(BIN)/fimls models pull
+	$(BIN)/fimls bench replay --only $(ONLY) --limit $(LIMIT) $(if $(PEER),--peer $(PEER)) --json build/replay.json
 
 # Published benchmarks: make eval DATA="HumanEval-SingleLineInfilling.jsonl.gz …" LIMIT=50
 DATA ?= examples/infilling.jsonl
