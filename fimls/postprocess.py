@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ def drop_fence(text: str, around: Around) -> str:
 
     The lines before the cursor, where such code says them again, go with the fence. A pair
     of fences inside the text, or as deep as the cursor, is an example in a comment or a
-    documentation string: the watcher ends code at its closing fence.
+    documentation string, and so is what closes a fence above: the watcher ends code at its
+    closing fence.
     """
-    if around.language in _PROSE:
+    if around.language in _PROSE or len(_FENCE.findall(around.before)) % 2:
         return text
     fences = [found.start() for found in _FENCE.finditer(text)]
     if not fences:
@@ -108,15 +110,18 @@ def drop_repeated(text: str, around: Around) -> str:
 
 _IMPORT = re.compile(
     r"import\s.*[^{(,\s]|from\s+\S+\s+import\s.*[^(,\\]|#\s*include\s.+|using\s[\w.]+;|use\s.+;"
-    r"|require(_once|_relative)?\b.+|\t\"[\w./-]+\""  # the last: in Go's parentheses
+    r"|require(_once|_relative)?\b.+"
 )
+# Where a line of an import says nothing of it: Go's stand in parentheses.
+_IMPORT_IN = {"go": re.compile(rf'{_IMPORT.pattern}|\t"[\w./-]+"')}
 
 
 def drop_known_imports(text: str, around: Around) -> str:
     """Imports that stand above or below already: small models begin by saying one again."""
     head, lines = around.head, text.split("\n")
     whole = [head + lines[0], *lines[1:]]
-    imports = {line for line in whole if _IMPORT.fullmatch(line)}
+    is_import = _IMPORT_IN.get(around.language, _IMPORT).fullmatch
+    imports = {line for line in whole if is_import(line)}
     if head.strip() or not imports or around.language in _PROSE:
         return text
     known = imports.intersection((around.before + "\n" + around.after).splitlines())
@@ -127,51 +132,50 @@ def drop_known_imports(text: str, around: Around) -> str:
 _TELLING = 6  # a "}" or "end" above or below says nothing
 
 
-def drop_loop(text: str, around: Around) -> str:
-    """The third and later of the same lines in a row."""
-    del around
-    lines = text.split("\n")
-    for start in range(len(lines) - 3):
-        same = lines[start]
-        if len(same.strip()) < _TELLING:
-            continue
-        if all(line == same for line in lines[start : start + 4]):
-            return "\n".join(lines[: start + 1])
-    return text
-
-
 def reindent(text: str, around: Around) -> str:
-    """The document's own way to indent: its tabs, or its spaces."""
+    """The document's own way to indent: its tabs, or its spaces. Within strings it is text."""
     if "\n" not in text and not text.startswith(("\t", " ")):
         return text
-    style = _style(around)
-    if style is None:
+    step = None if around.language in _TABS_MEAN else _step(around)
+    if step is None:
         return text
-    lines = text.split("\n")
-    first = 1 if around.head.strip() else 0
-    return "\n".join(lines[:first] + [_as(style, line) for line in lines[first:]])
+    lines, n_marks = text.split("\n"), 0
+    for number, line in enumerate(lines):
+        if n_marks % 2 == 0 and (number or not around.head.strip()):
+            lines[number] = _as(step, line)
+        n_marks += len(_LONG_STRING.findall(line))
+    return "\n".join(lines)
 
 
-def _style(around: Around) -> str | None:
-    """A tab, a number of spaces, or ``None`` when the document does not say."""
+_TABS_MEAN = frozenset({"makefile"})
+# What opens and closes strings of more than a line.
+_LONG_STRING = re.compile(r"\"{3}|'{3}|`")
+
+
+def _step(around: Around) -> str | None:
+    """One level: a tab, or so many spaces; ``None`` when the document does not say."""
     lines = (around.before[-20_000:] + around.after[:20_000]).splitlines()
     tabs = sum(line.startswith("\t") for line in lines)
     spaces = sum(line.startswith("  ") for line in lines)
     if tabs > 4 * spaces:
         return "\t"
-    # Where both stand, a tab is no level: eight columns, in the GNU style.
-    return " " * 4 if spaces and not tabs else None
+    if tabs or not spaces:  # where both stand, a tab is no level: eight columns, in the GNU style
+        return None
+    widths = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip()]
+    # Deeper by one is the star of a comment.
+    steps = [deeper - level for level, deeper in pairwise(widths) if deeper > level + 1]
+    return " " * min(steps, default=4)
 
 
-def _as(style: str, line: str) -> str:
+def _as(step: str, line: str) -> str:
     bare = line.lstrip(" \t")
     blank = line[: len(line) - len(bare)]
-    if style == "\t":
+    if step == "\t":
         if "  " not in blank:
             return line
         columns = len(blank.expandtabs(4))
         return "\t" * (columns // 4) + " " * (columns % 4) + bare
-    return blank.replace("\t", style) + bare
+    return blank.replace("\t", step) + bare
 
 
 def trim_lines(text: str, around: Around) -> str:
@@ -194,7 +198,6 @@ STEPS: tuple[Step, ...] = (
     drop_control,
     drop_fence,
     drop_placeholder,
-    drop_loop,
     drop_repeated,
     drop_known_imports,
     reindent,

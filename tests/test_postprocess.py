@@ -72,27 +72,13 @@ def test_repetition_of_what_is_there(code: str, text: str, expected: str) -> Non
         ("import os\ndef f():\n    █", "import os\n    g()", "import os\n    g()", "python"),
         ("from orders\n█", "from orders\nwhere a", "from orders\nwhere a", "sql"),
         ("import os\nx = █", "import os", "import os", "python"),
+        # What is an import in Go is a string elsewhere.
+        ('a = [\n\t"b"\n]\nb = [\n\t█\n]\n', '"c",\n\t"b"', '"c",\n\t"b"', "python"),
     ],
 )
 def test_known_imports(code: str, text: str, expected: str, language: str) -> None:
     """What is imported at the top of the file is not imported there again."""
     check(code, text, expected, language)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("wait(1)\n" * 6, "wait(1)"),
-        ("start()\n" + "wait(1)\n" * 9, "start()\nwait(1)"),
-        # Twice or thrice may be meant.
-        ("wait(1)\nwait(1)\nwait(1)", "wait(1)\nwait(1)\nwait(1)"),
-        ("}\n}\n}\n}\n}", "}\n}\n}\n}\n}"),
-        ("0,\n0,\n0,\n0,\n0,", "0,\n0,\n0,\n0,\n0,"),
-    ],
-)
-def test_loop(text: str, expected: str) -> None:
-    """A line four times in a row is a model that has lost its way."""
-    check("█", text, expected)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +113,15 @@ def test_placeholder(text: str, expected: str) -> None:
         ("def f():\n    █", "x = 'a\tb'", "x = 'a\tb'"),
         # Odd columns stay odd.
         ("func f() {\n\ta()\n\t█\n}", "x(a,\n      b)", "x(a,\n\t  b)"),
+        # A level is as deep as the document's.
+        ("def f():\n  a()\n  █", "if b:\n\t\tc()", "if b:\n    c()"),
+        ("/*\n * Says so.\n */\ndef f():\n    █", "if b:\n\t\tc()", "if b:\n        c()"),
+        # Within a string a tab is text.
+        (
+            "def f():\n    █",
+            'x = """\n\ta\n"""\nif b:\n\t\tc()',
+            'x = """\n\ta\n"""\nif b:\n        c()',
+        ),
         # Nothing to go by.
         ("█", "if a:\n\tb()", "if a:\n\tb()"),
         ("def f():\n    █", "a()\n    b()", "a()\n    b()"),
@@ -135,6 +130,11 @@ def test_placeholder(text: str, expected: str) -> None:
 def test_indentation(code: str, text: str, expected: str) -> None:
     """The document's own way to indent."""
     check(code, text, expected, "go" if "func" in code else "python")
+
+
+def test_a_recipe_keeps_its_tabs() -> None:
+    """They are what makes it one, be the rest of the file indented with spaces."""
+    check("SRC = a.c \\\n  b.c\n\nall:█", "\n\t$(CC) $(SRC)", "\n\t$(CC) $(SRC)", "makefile")
 
 
 @pytest.mark.parametrize(

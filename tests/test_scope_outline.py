@@ -54,6 +54,30 @@ def test_functions(language: str, code: str, expected: list[tuple[str, str, str]
     assert split(code, language) == expected
 
 
+@pytest.mark.parametrize(
+    ("language", "code", "name"),
+    [
+        ("python", "def größe(x):\n    return x  # ±\n", "größe"),
+        ("javascript", "function größe(x) {\n  return 'ß' + x;\n}\n", "größe"),
+        ("rust", "fn größe(x: i32) -> i32 {\n    x\n}\n", "größe"),
+        ("java", "class A {\n  int größe(int x) { return x; }\n}\n", "größe"),
+        ("kotlin", "fun größe(x: Int): Int {\n  return x\n}\n", "größe"),
+        ("c", "int größe(int x)\n{\n  return x;\n}\n", "größe"),
+        ("python", "def f(x):\n    return '😀', x\n", "f"),
+    ],
+)
+def test_names_and_texts_beyond_ascii(language: str, code: str, name: str) -> None:
+    found = outline(code, language)
+    assert [scope.name for scope in found.scopes] == [name]
+    assert found.is_sound
+
+
+def test_classes_a_thousand_deep() -> None:
+    """Generated code; no recursion goes that far."""
+    code = "namespace n { " * 1200 + "int f() { return 1; }" + " }" * 1200
+    assert [scope.name for scope in outline(code, "cpp").scopes] == ["f"]
+
+
 def test_scopes_begin_with_their_line_and_their_decorators() -> None:
     code = "class A:\n    @cached\n    def f(self):\n        return 1\n\n    x = 2\n"
     [scope] = outline(code, "python").scopes

@@ -18,6 +18,8 @@ from typing import cast
 
 from tree_sitter import Language, Parser, Point, Tree
 
+from fimls.scope.site import plain
+
 log = logging.getLogger(__name__)
 
 # Language: (module of the wheel, function that returns the grammar).
@@ -82,14 +84,14 @@ _idle_buffers: list[_Buffers] = []
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """A loaded grammar. Texts are ASCII: a byte is a character."""
+    """A loaded grammar. What its trees count in bytes are characters, whatever a text holds."""
 
     name: str
     language: Language
 
     def parse(self, text: str, t_max_ms: float = T_MAX_PARSE_MS) -> Tree | None:
         """The tree of ``text``, ``None`` when the parser does not come to an end in time."""
-        source = text.encode("ascii", "replace")
+        source = plain(text).encode("ascii")
         # The thread's own time: a busy machine makes no parser stuck.
         deadline = time.thread_time() + t_max_ms / 1000
 

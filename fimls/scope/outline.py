@@ -143,7 +143,7 @@ def _whole(text: str) -> Scope:
 def _scopes(root: Node, text: str) -> Iterator[Scope]:
     loose: list[Node] = []
     for child in root.children:
-        found = list(_definitions(child, text, ()))
+        found = _definitions(child, text)
         if found or not child.is_named or _is_no_code(child):
             yield from _statements(loose, text)
             loose = []
@@ -153,26 +153,31 @@ def _scopes(root: Node, text: str) -> Iterator[Scope]:
     yield from _statements(loose, text)
 
 
-def _definitions(node: Node, text: str, within: tuple[str, ...]) -> Iterator[Scope]:
-    """The outermost functions in ``node``, and the classes that have none."""
-    stack: list[tuple[Node, tuple[str, ...]]] = [(node, within)]
+def _definitions(node: Node, text: str) -> list[Scope]:
+    """The outermost functions in ``node``, and the classes that have none.
+
+    Without recursion: generated code nests a thousand deep.
+    """
+    found: list[Scope] = []
+    # A number: what had been found when a class was met that is now behind us.
+    stack: list[tuple[Node, tuple[str, ...], int | None]] = [(node, (), None)]
     while stack:
-        node, within = stack.pop()
-        if node.type in _FUNCTIONS and _has_body(node):
-            yield _scope("function", node, _wrapped(node), text, within)
-        elif node.type in _EXPRESSIONS and node.end_point.row > node.start_point.row:
-            yield _scope("function", node, _statement(node), text, within)
-        elif node.type in _CLASSES and node.is_named and _has_body(node):
-            inner = (*within, _header(node, text))
-            members = [
-                found for child in node.children for found in _definitions(child, text, inner)
-            ]
-            yield from members
+        node, within, n_before = stack.pop()
+        if n_before is not None:
             # Without members, only a class can be wrong: the others are declarations.
-            if not members and node.type.startswith("class"):
-                yield _scope("class", node, _wrapped(node), text, within)
+            if len(found) == n_before and node.type.startswith("class"):
+                found.append(_scope("class", node, _wrapped(node), text, within))
+        elif node.type in _FUNCTIONS and _has_body(node):
+            found.append(_scope("function", node, _wrapped(node), text, within))
+        elif node.type in _EXPRESSIONS and node.end_point.row > node.start_point.row:
+            found.append(_scope("function", node, _statement(node), text, within))
         else:
-            stack += ((child, within) for child in reversed(node.children))
+            inner = within
+            if node.type in _CLASSES and node.is_named and _has_body(node):
+                stack.append((node, within, len(found)))
+                inner = (*within, _header(node, text))
+            stack += ((child, inner, None) for child in reversed(node.children))
+    return found
 
 
 def _has_body(node: Node) -> bool:
