@@ -8,7 +8,7 @@ STAMP := $(VENV)/.fimls-installed
 .PHONY: help setup demo test lint format docs bench eval
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	@echo "== Installing fimls into $(VENV) (the first time compiles llama.cpp: about 8 minutes on two cores)"

@@ -25,14 +25,14 @@ from fimls.engine.embedded import (
     open_vocabulary,
     open_weightless,
 )
-from fimls.errors import ModelRefused, TemplateError
+from fimls.errors import ConfigError, ModelError, ModelRefused, TemplateError
 from fimls.fim import Prompt
 from fimls.prompting import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Prompter
 from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
 from fimls.vocabulary import ModelInfo, Vocabulary
 
 if TYPE_CHECKING:  # imported where such engines are opened
-    from fimls.engine.http import HttpEngine
+    from fimls.engine.http import HttpEngine, HttpSettings
     from fimls.engine.shared import SharedLink
     from fimls.review.reviewer import Reviewer
 
@@ -169,8 +169,16 @@ def open_engine(
     from fimls.engine.http import HttpSettings, open_http_engine  # noqa: PLC0415 - rarely used
 
     settings = HttpSettings.from_table(engine, config.engines[engine])
-    vocabulary = open_vocabulary(Path(settings.vocabulary)) if settings.vocabulary else None
-    return open_http_engine(settings, vocabulary)
+    return open_http_engine(settings, _vocabulary_of(settings))
+
+
+def _vocabulary_of(settings: HttpSettings) -> Vocabulary | None:
+    if not settings.vocabulary:
+        return None
+    try:
+        return open_vocabulary(Path(settings.vocabulary).expanduser())
+    except ModelError as error:
+        raise ConfigError(f"engines.{settings.name}.vocabulary: {error}") from None
 
 
 def link_to(config: Config, path: Path) -> SharedLink:

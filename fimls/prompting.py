@@ -72,8 +72,12 @@ class Prompter:
 
     @property
     def model_name(self) -> str:
-        """What runs, for people."""
-        return self._bound_model().name or self._options.model
+        """What runs, for people; the engine, where that does not tell its model."""
+        return self._bound_model().name or self._options.runs
+
+    def bind(self) -> None:
+        """See that the model can complete, as the first prompt does. Raises ``FimlsError``."""
+        self._bound_model()
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text``; an estimate where the engine shows no vocabulary."""

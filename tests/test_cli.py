@@ -20,6 +20,7 @@ from fimls.commands.ghost import WHY, show
 from fimls.config import Config
 from fimls.errors import BadRequest
 from fimls.fim import Completion, StopReason
+from tests.tiny_server import TinyServer
 from tests.vocabularies import vocab_file
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -266,6 +267,25 @@ def test_doctor_tells_mistaken_settings(tmp_path: Path) -> None:
     assert "did you mean completion.model?" in ran.stdout
 
 
+def test_doctor_on_engines(tmp_path: Path) -> None:
+    """A server that answers may not be able to complete; what a fallback lacks is told too."""
+    team = ["--set", "engines.team.kind=openai", "--set", "engines.team.model=completion",
+            "--set", "completion.engine=team"]  # fmt: skip
+    with TinyServer() as server:
+        server.documents["/v1/models"] = {}
+        team += ["--set", f"engines.team.url=http://127.0.0.1:{server.port}"]
+        ran = fimls("doctor", *team, FIMLS_CACHE_DIR=str(tmp_path))
+        assert ran.returncode == 1
+        assert "completion" in ran.stdout
+        team += ["--set", "engines.team.template=qwen2.5-coder"]
+        ran = fimls("doctor", *team, FIMLS_CACHE_DIR=str(tmp_path))
+        assert ran.returncode == 0, ran.stdout
+        assert "team answers; it shows no tokenizer" in ran.stdout
+        team += ["--set", "completion.fallback=embedded"]
+        ran = fimls("doctor", *team, FIMLS_CACHE_DIR=str(tmp_path))
+        assert "fimls models pull qwen2.5-coder-0.5b" in ran.stdout
+
+
 def test_doctor_on_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where editors meet; where they cannot, why not. Looking leaves nothing behind."""
     with tempfile.TemporaryDirectory(prefix="fimls-") as runtime:
@@ -363,6 +383,17 @@ def test_dry_run_shows_the_exact_prompt(default_model: Path) -> None:
     assert told["template"] == "qwen2.5-coder"
     marker = {"kind": "marker", "text": "<|fim_prefix|>", "tokens": [151659]}
     assert marker in told["segments"]
+
+
+def test_a_dry_run_for_a_server_that_fills_its_own_template() -> None:
+    """The two texts that it is sent; nothing is asked of it."""
+    server = ["--set", "engines.f.kind=fim", "--set", "engines.f.url=http://127.0.0.1:1",
+              "--set", "engines.f.model=codestral", "--set", "completion.engine=f"]  # fmt: skip
+    ran = fimls("complete", f"{NORM}:4:5", "--dry-run", *server)
+    assert ran.stdout.startswith("[prefix]\n")
+    assert ran.stdout.index("def norm") < ran.stdout.index("[suffix]\n")
+    told = json.loads(fimls("complete", f"{NORM}:4:5", "--dry-run", "--json", *server).stdout)
+    assert told["suffix"].endswith("    return r\n")
 
 
 def test_a_dry_run_reads_no_weights() -> None:

@@ -167,6 +167,24 @@ def test_command_line() -> None:
         command_line(["completion.seed"])
 
 
+def test_engines_on_the_command_line() -> None:
+    """Any key of theirs, however deep; a value that is TOML has its type."""
+    team = source(engines={"team": {"kind": "openai", "params": {"top_k": 1, "user": "me"}}})
+    over = [
+        "engines.team.params.top_k=40",
+        "engines.team.timeout_s=0.5",
+        "engines.team.url=http://b",
+    ]
+    assert load([team, command_line(over)]).engines["team"] == {
+        "kind": "openai",
+        "params": {"top_k": 40, "user": "me"},
+        "timeout_s": 0.5,
+        "url": "http://b",
+    }
+    with pytest.raises(ConfigError, match="team has been given a value already"):
+        command_line(["engines.team=1", "engines.team.retries=2"])
+
+
 def test_a_project_may_only_tune_and_narrow() -> None:
     """A repository's file cannot choose a model or engine, write a log, or widen what is read."""
     user = source(

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from fimls.assembly import choose_template
 from fimls.config import Source, SourceKind, load, read_toml
 from fimls.engine.http import HttpSettings
 
@@ -25,6 +26,17 @@ BLOCKS = [
     for page in PAGES
     for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 ]
+
+
+def test_a_team_can_complete_as_it_is_printed(tmp_path: Path) -> None:
+    """The servers of deploy/ call every model "completion", which tells no family."""
+    path = tmp_path / "config.toml"
+    for block in re.findall(r"```toml\n(.*?)```", PAGES[1].read_text("utf-8"), re.DOTALL):
+        path.write_text(block)
+        config = load([Source(SourceKind.USER_FILE, "docs", read_toml(path))])
+        settings = HttpSettings.from_table("team", config.engines["team"], KEYS)
+        template = choose_template(settings.template, "completion", None)
+        assert template.template.name == "qwen2.5-coder"
 
 
 @pytest.mark.parametrize("block", BLOCKS)

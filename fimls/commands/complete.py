@@ -212,7 +212,7 @@ def facts(
             "t_first_token_ms": 0.0,
             "t_total_ms": round(t_total_ms, 1),
             "t_scope_ms": 0.0,
-            "model": config.completion.model,
+            "model": config.completion.runs,
             "template": "",
             "language": cursor.language,
         }
@@ -245,12 +245,11 @@ def _show_prompt(prompter: Prompter, cursor: Cursor, *, as_json: bool) -> None:
             {"kind": part.kind.value, "text": part.text, "tokens": list(part.tokens)}
             for part in prompt.segments
         ]
-        print(
-            json.dumps(
-                {"template": prompt.template, "heal": prompt.heal, "segments": segments},
-                ensure_ascii=False,
-            )
-        )
+        told = {"template": prompt.template, "heal": prompt.heal, "segments": segments}
+        if not segments and prompt.window is not None:  # the server fills its own template
+            window = prompt.window
+            told |= {"prefix": window.prefix + window.typed, "suffix": window.suffix}
+        print(json.dumps(told, ensure_ascii=False))
         return
     from fimls.commands.ghost import show_prompt  # noqa: PLC0415
 

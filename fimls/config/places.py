@@ -112,14 +112,33 @@ def environment(environ: Mapping[str, str] = os.environ) -> Source:
 
 
 def command_line(settings: Sequence[str]) -> Source:
-    """``section.key=value`` arguments. Raises ``ConfigError`` for one without ``=``."""
+    """``section.key=value`` arguments. Raises ``ConfigError`` for one without ``=``.
+
+    Below ``engines`` any key may stand, and its value is TOML where it can be.
+    """
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(f'--set {setting}: write it as "section.key=value"')
-        values[name.strip()] = value
+        section, *keys = name.strip().split(".")
+        if section == "engines" and keys:
+            table = values.setdefault("engines", {})
+            for key in keys[:-1]:
+                table = table.setdefault(key, {})
+                if not isinstance(table, dict):
+                    raise ConfigError(f"--set {setting}: {key} has been given a value already")
+            table[keys[-1]] = _toml_value(value)
+        else:
+            values[name.strip()] = value
     return Source(SourceKind.COMMAND_LINE, "command line", values)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a string without its quotes
 
 
 def gather(

@@ -123,11 +123,21 @@ def _engines(source: Source, tables: Any, engines: dict[str, dict[str, Any]]) ->
         yield f"engines must hold tables like [engines.NAME], not {tables!r}"
     else:
         for name, table in tables.items():
-            merged = {**engines.get(name, {}), **(table if isinstance(table, Mapping) else {})}
+            merged = _laid_over(engines.get(name, {}), table if isinstance(table, Mapping) else {})
             if not isinstance(merged.get("kind"), str):
                 yield f'engines.{name} must be a table with kind = "…"'
             else:
                 engines[name] = merged
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` wins, key by key, in the tables within them too."""
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        is_table = isinstance(known, Mapping) and isinstance(value, Mapping)
+        merged[key] = _laid_over(known, value) if is_table else value
+    return merged
 
 
 def _convert(found: Option, raw: Any, *, text: bool) -> Value:

@@ -134,6 +134,11 @@ class CompletionOptions:
         (), "LSP language identifiers in which nothing is completed.", project=Project.NARROW
     )
 
+    @property
+    def runs(self) -> str:
+        """What runs, for people: the model, or the engine where that is not ours."""
+        return self.model if self.engine == "embedded" else self.engine
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:

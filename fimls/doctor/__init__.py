@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fimls import __version__
@@ -33,7 +34,9 @@ def examine(
     yield from _settings(sources, mistakes)
     yield from _grammars()
     yield from _remote_engines(config)
-    if config.completion.engine != "embedded":
+    completion = config.completion
+    used = {completion.engine, completion.fallback, config.review.engine or completion.engine}
+    if "embedded" not in used:
         return
     path = None
     for finding, found in _models(config):
@@ -159,16 +162,25 @@ def _integrity(role: str, name: str, path: Path, directory: Path) -> Finding:
 
 
 def _remote_engines(config: Config) -> Iterator[Finding]:
-    from fimls.assembly import open_engine  # noqa: PLC0415
+    """Whether each engine that is used answers, and can complete where it has to."""
+    from fimls.assembly import open_engine, open_prompter  # noqa: PLC0415
 
-    for name in dict.fromkeys((config.completion.engine, config.review.engine)):
+    completion = config.completion
+    completing = [completion.engine, completion.fallback]
+    for name in dict.fromkeys((*completing, config.review.engine)):
         if name not in config.engines:
             continue
+        says, remedy = f"{name} answers", f"Mend [engines.{name}]."
         try:
-            engine = open_engine(config, name, config.completion.model)
+            engine = open_engine(config, name, completion.model)
             if hasattr(engine, "probe"):
                 engine.probe()
+            if getattr(engine, "is_estimating", False):
+                says += "; it shows no tokenizer, so the sizes of prompts are estimated"
             engine.close()
-            yield Finding("engine", Level.GOOD, f"{name} answers")
+            if name in completing:
+                alone = replace(completion, engine=name, fallback="")
+                open_prompter(replace(config, completion=alone)).bind()
+            yield Finding("engine", Level.GOOD, says)
         except FimlsError as error:
-            yield Finding("engine", Level.BROKEN, str(error), f"Mend [engines.{name}].")
+            yield Finding("engine", Level.BROKEN, str(error), remedy)

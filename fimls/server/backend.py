@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fimls.config import CompletionOptions, Config
-from fimls.errors import FimlsError, ModelError
+from fimls.errors import EngineFailed, FimlsError, ModelError
 from fimls.server.jobs import in_thread
 from fimls.server.status import State, Status
 
@@ -73,7 +73,7 @@ class Backend:
             return
         if time.monotonic() >= self._retry_at_s:
             if not self._last_error:  # a silent retry does not flicker
-                self._tell(Status(State.LOADING, model=engine_name(self._config)))
+                self._tell(Status(State.LOADING, model=self._config.completion.runs))
             self._loading = asyncio.ensure_future(self._load(self._config))
 
     def retry(self) -> None:
@@ -133,11 +133,15 @@ class Backend:
             self._opened = None
 
     async def _load(self, config: Config) -> None:
-        model = engine_name(config)
+        model = config.completion.runs
         try:
             opened = await self._load_engine(config)
         except FimlsError as error:
             self._fail(error, model)
+            return
+        except Exception as error:  # whatever broke, the person who waits must hear of it
+            logger.debug("load failed", exc_info=True)
+            self._fail(EngineFailed(f"the engine could not be opened: {error!r}"), model)
             return
         finally:
             self._loading = None
@@ -165,12 +169,6 @@ class Backend:
         self._completers.clear()
         if opened is not None:
             in_thread(opened.engine.close)
-
-
-def engine_name(config: Config) -> str:
-    """What runs, for people: the model, or the engine where that is not ours."""
-    completion = config.completion
-    return completion.model if completion.engine == "embedded" else completion.engine
 
 
 def _engine_settings(config: Config) -> tuple[object, ...]:

@@ -16,7 +16,6 @@ from fimls.document import Snapshot
 from fimls.errors import BadRequest, FimlsError
 from fimls.fim import Chunk, Completion
 from fimls.lsp import Place
-from fimls.server.backend import engine_name
 from fimls.server.neighbours import in_same_root
 from fimls.server.status import Status
 
@@ -203,7 +202,7 @@ class Completions:
         if isinstance(error, BadRequest):
             logger.info("%s", error)  # this place cannot be completed in; others can
             return
-        self._session.board.engine_is(Status.of(error, engine_name(config)))
+        self._session.board.engine_is(Status.of(error, config.completion.runs))
         self._session.failed(error)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fimls.config import Config
 from fimls.errors import EngineUnreachable
-from fimls.server.backend import Opened, engine_name
+from fimls.server.backend import Opened
 
 if TYPE_CHECKING:  # what they import takes longer than initialize may
     from fimls.engine.base import Engine
@@ -48,5 +48,5 @@ def open_engine_of(
         choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
     except EngineUnreachable as error:
         logger.warning("%s", error)  # it may come any moment; each completion asks again
-    logger.info("opened %s in %.1f s", engine_name(config), time.perf_counter() - began_s)
+    logger.info("opened %s in %.1f s", config.completion.runs, time.perf_counter() - began_s)
     return Opened(engine, choose)

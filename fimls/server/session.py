@@ -18,7 +18,7 @@ from fimls import __version__
 from fimls.config import Config
 from fimls.errors import FimlsError, ModelMissing
 from fimls.metrics import Metrics
-from fimls.server.backend import Backend, Opened, engine_name
+from fimls.server.backend import Backend, Opened
 from fimls.server.completions import Completions
 from fimls.server.desk import Desk
 from fimls.server.documents import NOTEBOOKS, Documents
@@ -134,7 +134,7 @@ class Session(LanguageServer):
         self._n_thinking += change
         show = self.board.thinking if self._n_thinking else self.board.thought
         condition = "; ".join(filter(None, (self.backend.condition, self.sparing)))
-        show(engine_name(self.settings.config), condition)
+        show(self.settings.config.completion.runs, condition)
 
     def _show_status(self, status: Status) -> None:
         if self.shows_status:
@@ -143,7 +143,7 @@ class Session(LanguageServer):
     # The model: from disk, or, with consent, from the network.
 
     async def _load(self, config: Config) -> Opened:
-        async with progress(self, f"fimls: loading {engine_name(config)}") as bar:
+        async with progress(self, f"fimls: loading {config.completion.runs}") as bar:
             loop = asyncio.get_running_loop()
 
             def notify(news: str) -> None:  # from the engine's threads

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,19 @@ def test_the_same_person_comes_to_the_same_server(
     for _ in range(6):
         assert generate(engine, 2) == "0 1 "
     assert sorted(len(server.paths) for server in servers) == [0, 6]
+
+
+def test_people_behind_one_proxy_are_spread(team: tuple[HttpEngine, list[TinyServer]]) -> None:
+    """Whoever ends TLS says who asks; each of them stays where they were."""
+    engine, servers = team
+    counts = []
+    for _ in range(2):
+        for person in range(12):
+            forwarded = {"X-Forwarded-For": f"10.0.0.{person}"}
+            generate(open_http_engine(replace(engine.settings, headers=forwarded)), 1)
+        counts.append([len(server.paths) for server in servers])
+    assert min(counts[0]) > 0
+    assert counts[1] == [2 * n for n in counts[0]]
 
 
 def test_hanging_up_reaches_the_server(team: tuple[HttpEngine, list[TinyServer]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -55,7 +55,7 @@ class HttpSettings:
     vocabulary: str = _key(
         "", "openai only: GGUF file of the same family; then token ids are sent, not text."
     )
-    n_ctx: int = _key(0, "Context in tokens; 0: ask the server, else 4096.")
+    n_ctx: int = _key(0, "Context in tokens; 0: llama-server is asked, others have 4096.")
     ca_file: str = _key("", "PEM file of the authority that signed the server's certificate.")
     cert_file: str = _key("", "PEM file of our client certificate.")
     key_file: str = _key("", "PEM file of its key, when it is not in cert_file.")
@@ -97,9 +97,13 @@ class HttpSettings:
     def check(self) -> None:
         """Raise ``ConfigError`` when settings contradict each other or point nowhere."""
         where = f"engines.{self.name}"
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_url(self.url, {"http", "https"}):
             raise ConfigError(f'{where}.url must be like "http://127.0.0.1:8080"')
+        if self.proxy and not _is_url(self.proxy, _PROXIES):
+            raise ConfigError(f'{where}.proxy must be like "http://127.0.0.1:3128"')
+        for key, value in {"api_key": self.api_key, **self.headers}.items():
+            if not f"{key}{value}".isascii():
+                raise ConfigError(f"{where}: {key} holds characters that HTTP headers cannot carry")
         if self.key_file and not self.cert_file:
             raise ConfigError(f"{where}.key_file needs cert_file as well")
         for key in ("ca_file", "cert_file", "key_file", "vocabulary"):
@@ -120,6 +124,8 @@ class HttpSettings:
             raise ConfigError(f'{where}.vocabulary is for kind = "openai"')
         if self.kind in {Kind.FIM, Kind.OLLAMA} and not self.model:
             raise ConfigError(f'{where} needs model = "…": its server has several')
+        if self.kind == Kind.OLLAMA and not isinstance(self.params.get("options", {}), Mapping):
+            raise ConfigError(f"{where}.params.options must be a table")
 
     @property
     def is_local(self) -> bool:
@@ -142,6 +148,17 @@ class HttpSettings:
 
     def __repr__(self) -> str:
         return f"HttpSettings({self.name!r}, {self.kind}, {self.shown_url!r}, model={self.model!r})"
+
+
+_PROXIES = frozenset({"http", "https", "socks5", "socks5h"})
+
+
+def _is_url(text: str, schemes: Set[str]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
 
 
 def _kinds() -> str:
