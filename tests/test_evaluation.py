@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from fimls import template
 from fimls.config import CompletionOptions
 from fimls.engine.scripted import ScriptedEngine
 from fimls.errors import BadRequest, ConfigError
-from fimls.evaluation import report
+from fimls.evaluation import records, report
 from fimls.evaluation.datasets import (
     Check,
     Exchange,
@@ -21,6 +22,7 @@ from fimls.evaluation.datasets import (
     Match,
     interleave,
     load,
+    load_all,
     sample,
 )
 from fimls.evaluation.figures import exact, over_generation, wilson
@@ -29,7 +31,6 @@ from fimls.evaluation.lexis import brackets, lines_of_code
 from fimls.evaluation.oracle import Judge, best_cut, cuts
 from fimls.evaluation.records import Generation, HoleScore, Store
 from fimls.evaluation.sandbox import Limits, Sandbox, Verdict, means_the_same
-from fimls.template import bind, load_all
 
 DOUBLE = {
     "task_id": "Made/0/L0",
@@ -117,6 +118,13 @@ def test_names_what_is_wrong_with_a_file(tmp_path, content, said):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadRequest, match="absent"):
         load(tmp_path / "absent.jsonl.gz")
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    """Holes are recorded by it: the second file would be answered with the first one's."""
+    first, second = tmp_path / "made.jsonl", tmp_path / "more" / "made.jsonl.gz"
+    with pytest.raises(BadRequest, match="one name"):
+        load_all([first, second])
 
 
 def test_a_larger_sample_contains_the_smaller(tmp_path):
@@ -353,13 +361,14 @@ def test_the_oracle_prefers_longer_cuts_to_tell_under_generation():
 # The whole
 
 
-def infilling(answer: str, modes: tuple[str, ...] = MODES) -> tuple[Infilling, ScriptedEngine]:
+def infilling(
+    answer: str, modes: tuple[str, ...] = MODES, n_predict: int = 40
+) -> tuple[Infilling, ScriptedEngine]:
     """An evaluation of an engine that answers so to every hole."""
     engine = ScriptedEngine(answer)
-    family = load_all()["qwen2.5-coder"]
-    evaluation = Infilling(
-        engine, CompletionOptions(n_predict=40), lambda v: bind(family, v), SLOW, modes
-    )
+    family = template.load_all()["qwen2.5-coder"]
+    options = CompletionOptions(n_predict=n_predict)
+    evaluation = Infilling(engine, options, lambda v: template.bind(family, v), SLOW, modes)
     return evaluation, engine
 
 
@@ -389,6 +398,24 @@ def test_modes_side_by_side_on_one_generation(tmp_path):
     assert not ours.hit_cap
     assert ours.n_generated <= raw.n_generated / 2
     assert ours.over == ()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ended", "hit_cap"),
+    [
+        (["x = 1", "\n    y ="], False, True),
+        # Used up as well, whatever the scope's end was then seen to be.
+        (["x = 1", "\n\n\ndef "], False, True),
+        (["x = 1", " + 2"], True, False),
+        (["x = 1", "\n\n\ndef g", "():\n", "    pass\n"], False, False),
+    ],
+)
+def test_the_cap_is_hit_where_all_tokens_were_used_up(pieces, ended, hit_cap):
+    evaluation, _ = infilling("", ("fimls",), n_predict=len(pieces))
+    place = hole("def f():\n    █\n\n\ndef h():\n    return 1\n")
+    with ThreadPoolExecutor(1) as executor:
+        score = evaluation.score(place, Generation(tuple(pieces), ended), executor)
+    assert score.modes["fimls"].hit_cap is hit_cap
 
 
 def test_an_end_token_ends_all_modes(tmp_path):
@@ -435,6 +462,34 @@ def test_scores_can_be_forgotten_without_the_generations(tmp_path):
     assert not store.scores
     assert len(list(evaluation.run(holes, store))) == 1
     assert len(engine.requests) == 1
+
+
+def test_scores_of_another_rule_are_made_anew_from_the_same_generations(tmp_path):
+    """A table never mixes two rules; the generations depend on none."""
+    holes = load(write(tmp_path / "made.jsonl", DOUBLE))
+    out = tmp_path / "out.json"
+    evaluation, engine = infilling(RUNAWAY)
+    list(evaluation.run(holes, Store(out, {}, {"rule": "a"})))
+    assert Store(out, {}, {"rule": "a"}).scores
+    store = Store(out, {}, {"rule": "b"})
+    assert not store.scores
+    list(evaluation.run(holes, store))
+    assert len(engine.requests) == 1
+    assert Store(out, {}, {"rule": "b"}).scores
+
+
+def test_the_rule_is_that_of_the_sources(tmp_path, monkeypatch):
+    """Changed where a source that decides a score is, and only there."""
+    for name in ("scope/witnesses/one.py", "draft.py", "evaluation/oracle.py", "server/one.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(records, "PACKAGE", tmp_path)
+    seen = [records.rule()]
+    for name in ("scope/witnesses/one.py", "draft.py", "evaluation/oracle.py", "server/one.py"):
+        (tmp_path / name).write_text("changed")
+        seen.append(records.rule())
+    assert len(set(seen)) == 4
+    assert seen[-1] == seen[-2]
 
 
 def test_generations_of_another_model_are_refused(tmp_path):

@@ -22,12 +22,61 @@ def test_an_unknown_mode_names_the_known_ones(capsys):
     assert "best; choose from raw, first-line, fimls, oracle" in capsys.readouterr().err
 
 
-def test_a_missing_file_is_one_line(capsys, tmp_path):
+@pytest.mark.parametrize("benchmark", ["infilling", "review"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot read "),
+        ("", "holds no tasks"),
+        ("\nno JSON\n", ", line 2: "),
+        ('{"id": "of another kind"}\n', ", line 1: "),
+        ("[1]\n", ", line 1: "),
+    ],
+)
+def test_bad_data_is_one_line(benchmark, content, says, capsys, tmp_path):
     """Before any model is loaded."""
-    out = tmp_path / "out.json"
-    assert main(["eval", "infilling", "--data", "absent.jsonl", "--json", str(out)]) == 1
-    assert capsys.readouterr().err.startswith("fimls: cannot read absent.jsonl")
+    out, data = tmp_path / "out.json", tmp_path / "data.jsonl"
+    if content is not None:
+        data.write_text(content)
+    assert main(["eval", benchmark, "--data", str(data), "--json", str(out)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fimls: ")
+    assert says in line
+    assert str(data) in line
     assert not out.exists()
+
+
+REVIEWED = """
+[completion]
+engine = "said"
+[engines.said]
+kind = "scripted"
+answer = "[]"
+"""
+
+
+def test_records_of_one_model_are_not_told_as_another_s(capsys, tmp_path):
+    """The second run names the first one's settings, and prints none of its figures."""
+    config, out = tmp_path / "config.toml", tmp_path / "out.json"
+    config.write_text(REVIEWED)
+    arguments = ["eval", "review", "--config", str(config), "--limit", "1", "--json", str(out)]
+    assert main([*arguments, "--model", "a"]) == 0
+    assert json.loads(out.read_text())["model"] == "a"
+    n_records = len((tmp_path / "out.asked.jsonl").read_text().splitlines())
+    assert main([*arguments, "--model", "a"]) == 0
+    assert len((tmp_path / "out.asked.jsonl").read_text().splitlines()) == n_records
+    capsys.readouterr()
+    assert main([*arguments, "--model", "b"]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert "out.asked.jsonl was begun with other settings (model)" in told.err
+
+
+@pytest.mark.parametrize("benchmark", [["eval", "review"], ["bench", "engine"]])
+def test_a_result_that_cannot_be_written_is_said_before(benchmark, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main([*benchmark, "--json", str(tmp_path / "file" / "out.json")]) == 1
+    assert "cannot be made" in capsys.readouterr().err
 
 
 def test_a_missing_model_is_one_line(capsys, tmp_path):

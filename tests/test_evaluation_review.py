@@ -10,7 +10,9 @@ import pytest
 
 from fimls.config import ReviewOptions
 from fimls.engine.scripted import ScriptedEngine
+from fimls.errors import ConfigError
 from fimls.evaluation import review, review_faults
+from fimls.evaluation.records import Journal
 from fimls.evaluation.review import Record, Statement
 from fimls.evaluation.review_faults import RULES, Pair
 from fimls.review.reviewer import Reviewer
@@ -146,9 +148,11 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     engine = ScriptedEngine(lambda prompt: "Yes" if "A reviewer" in prompt.text else said)
     reviewer = Reviewer(Talk(engine), ReviewOptions())
     store = tmp_path / "records.jsonl"
-    first = list(review.run([PAIR], reviewer, store))
+    first = list(review.run([PAIR], reviewer, Journal(store, {"model": "a"})))
     assert [[s.lines for s in one.statements] for one in first] == [[(2, 2)], [None]]
     n_asked = len(engine.requests)
     store.write_text(store.read_text() + '{"torn')
-    assert list(review.run([PAIR], reviewer, store)) == first
+    assert list(review.run([PAIR], reviewer, Journal(store, {"model": "a"}))) == first
     assert len(engine.requests) == n_asked
+    with pytest.raises(ConfigError, match="model"):
+        Journal(store, {"model": "b"})

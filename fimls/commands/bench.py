@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fimls.bench import endurance
 from fimls.bench import load as load_test
 from fimls.cancel import Cancel
+from fimls.commands.results import make_room
 from fimls.config import Config, Source, load
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def add_parser(
 
 
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
+    make_room(args.json)
     try:
         status: int = args.bench(args, sources)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fimls.commands.results import make_room
 from fimls.config import Config, Source, load
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def add_parser(
     )  # fmt: skip
     infilling.add_argument(
         "--rescore", action="store_true",
-        help="score recorded generations again, without computing any (after a change of fimls)",
+        help="score recorded generations again, without computing any (after a change of fimls "
+        "this is done anyway)",
     )  # fmt: skip
     _add_review(kinds, common)
     return parser
@@ -94,9 +96,10 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     from fimls import assembly  # noqa: PLC0415 - llama.cpp is loaded only here
     from fimls.evaluation import report  # noqa: PLC0415
     from fimls.evaluation.infilling import Infilling  # noqa: PLC0415
-    from fimls.evaluation.records import Store  # noqa: PLC0415
+    from fimls.evaluation.records import Store, rule  # noqa: PLC0415
     from fimls.evaluation.sandbox import Limits, Sandbox  # noqa: PLC0415
 
+    make_room(args.json)
     config = assembly.unshared(load(sources))
     options = replace(config.completion, n_predict=args.n_predict or config.completion.n_predict)
     holes = _holes(args.data, args.limit, args.seed)
@@ -104,7 +107,8 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     engine = assembly.open_engine(config, options.engine, options.model)
     try:
         settings = _settings(config, options.n_predict, engine)
-        store = Store(args.json, settings, rescore=args.rescore)
+        scoring = {"rule": rule(), "timeout": args.timeout}
+        store = Store(args.json, settings, scoring, rescore=args.rescore)
         choose_template = partial(assembly.choose_template, options.template, options.model)
         infilling = Infilling(engine, options, choose_template, sandbox, args.mode)
         scores = list(_with_progress(infilling.run(holes, store), len(holes)))
@@ -115,7 +119,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     finally:
         engine.close()
     sampled = {"data": [path.name for path in args.data], "limit": args.limit, "seed": args.seed}
-    result = report.to_json({**settings, **sampled}, sandbox.isolation, scores, live)
+    result = report.to_json({**settings, **scoring, **sampled}, sandbox.isolation, scores, live)
     args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     console = Console(highlight=False)
     console.print(report.table(scores))
@@ -126,9 +130,9 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
 
 def _holes(paths: Sequence[Path], limit: int | None, seed: int) -> list[Hole]:
-    from fimls.evaluation.datasets import interleave, load, sample  # noqa: PLC0415
+    from fimls.evaluation.datasets import interleave, load_all, sample  # noqa: PLC0415
 
-    return interleave([sample(load(path), limit, seed) for path in paths])
+    return interleave([sample(holes, limit, seed) for holes in load_all(paths)])
 
 
 def _settings(config: Config, n_predict: int, engine: Engine) -> dict[str, Any]:

@@ -12,14 +12,17 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fimls.document import unix
 from fimls.errors import BadRequest
+
+T = TypeVar("T")
 
 # SAFIM marks the hole so in `eval_prompt`.
 SAFIM_HOLE = "{{completion}}"
@@ -95,27 +98,56 @@ class Hole:
 
 def load(path: Path) -> list[Hole]:
     """All holes of one file. Raises ``BadRequest`` naming the line that is at fault."""
-    name = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    name = set_of(path)
+    return read(path, partial(_hole, name), "neither HumanEval-Infilling nor SAFIM")
+
+
+def load_all(paths: Sequence[Path]) -> list[list[Hole]]:
+    """The holes of each file. Raises ``BadRequest``, also where two are of one name.
+
+    What is recorded of a hole goes by the name of its set.
+    """
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        other = by_name.setdefault(set_of(path), path)
+        if other is not path:
+            raise BadRequest(
+                f"{other} and {path} have one name, by which holes are told apart: rename one"
+            )
+    return [load(path) for path in paths]
+
+
+def set_of(path: Path) -> str:
+    """The name of a file's set: its own, without endings."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def read(path: Path, parse: Callable[[Any], T], otherwise: str) -> list[T]:
+    """What ``parse`` makes of each line of a .jsonl or .jsonl.gz file.
+
+    Raises ``BadRequest``: the file cannot be read or is empty, or, naming the line, that it is
+    ``otherwise``.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as file:
             lines = file.read().split("\n")
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise BadRequest(f"cannot read {path}: {error}; give a .jsonl or .jsonl.gz file") from error
-    holes = []
+    found = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            holes.append(_hole(name, json.loads(line)))
+            found.append(parse(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadRequest(
-                f"{path}, line {number}: neither HumanEval-Infilling nor SAFIM ({error!r}); "
+                f"{path}, line {number}: {otherwise} ({error!r}); "
                 "see docs/evaluation.md for the fields that are read"
             ) from error
-    if not holes:
+    if not found:
         raise BadRequest(f"{path} holds no tasks")
-    return holes
+    return found
 
 
 def sample(holes: Sequence[Hole], n: int | None, seed: int) -> list[Hole]:

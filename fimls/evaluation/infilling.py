@@ -171,12 +171,12 @@ class Infilling:
         completion = self._replayed.complete(document, offset, Cancel(), invoked=True)
         self._replayed.forget(document.uri)
         usage = self._tape.usage
-        at_cap = usage.n_generated >= self._options.n_predict
+        hit_cap = usage.n_generated >= self._options.n_predict and not usage.ended
         if completion is None:
-            return Score("", usage.n_generated, "nothing", None, exact=False, hit_cap=at_cap)
+            return Score("", usage.n_generated, "nothing", None, exact=False, hit_cap=hit_cap)
         return Score(
             completion.text, usage.n_generated, str(completion.stop_reason), None,
-            exact=False, hit_cap=completion.stop_reason is StopReason.BUDGET,
+            exact=False, hit_cap=hit_cap,
         )  # fmt: skip
 
 

@@ -9,10 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fimls.errors import ConfigError
+
+PACKAGE = Path(__file__).parent.parent
+_JUDGES = ("figures", "infilling", "jail", "lexis", "oracle", "sandbox")
+RULE = ("scope/**/*.py", "completer.py", "draft.py", "postprocess.py",
+        *(f"evaluation/{name}.py" for name in _JUDGES))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,48 +87,84 @@ class HoleScore:
         return cls(**{**row, "modes": modes})
 
 
+class Journal:
+    """A file of rows that is only appended to; its first row says what the others depend on.
+
+    One begun with other ``settings`` is refused with ``ConfigError``, or emptied where its rows
+    ``can_be_made_anew``.
+    """
+
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], *, can_be_made_anew: bool = False
+    ) -> None:
+        self._path = path
+        head = json.loads(json.dumps(dict(settings)))
+        found = _read(path)
+        if found and found[0] != head:
+            if not can_be_made_anew:
+                names = sorted(found[0].keys() | head.keys())
+                changed = [name for name in names if found[0].get(name) != head.get(name)]
+                raise ConfigError(
+                    f"{path} was begun with other settings ({', '.join(changed)}): "
+                    "give another --json, or remove it"
+                )
+            path.unlink()
+            found = []
+        if not found:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.add(head)
+        self.rows = found[1:]
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
 class Store:
     """The files beside the result: ``<stem>.raw.jsonl`` and ``<stem>.holes.jsonl``.
 
     ``settings`` are what a generation depends on; files begun with others are
-    refused with ``ConfigError``. ``rescore`` forgets the scores, not the generations.
+    refused with ``ConfigError``. ``scoring`` is what a score depends on besides: scores that were
+    made with another are forgotten, and with ``rescore`` all of them; the generations are not.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any], *, rescore: bool = False) -> None:
-        self._raw_path = out.with_name(f"{out.stem}.raw.jsonl")
-        self._holes_path = out.with_name(f"{out.stem}.holes.jsonl")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        self.generations: dict[str, Generation] = {}
-        self.scores: dict[str, HoleScore] = {}
-        rows = _read(self._raw_path)
-        if rows and rows[0] != dict(settings):
-            changed = sorted(k for k in settings if rows[0].get(k) != settings[k])
-            raise ConfigError(
-                f"{self._raw_path} was begun with other settings ({', '.join(changed)}): "
-                "give another --json, or remove it"
-            )
-        for row in rows[1:]:
-            self.generations[row["key"]] = Generation(tuple(row["pieces"]), row["ended"])
-        if not rows:
-            _append(self._raw_path, settings)
+    def __init__(
+        self,
+        out: Path,
+        settings: Mapping[str, Any],
+        scoring: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        rescore: bool = False,
+    ) -> None:
+        self._raw = Journal(out.with_name(f"{out.stem}.raw.jsonl"), settings)
+        holes = out.with_name(f"{out.stem}.holes.jsonl")
         if rescore:
-            self._holes_path.unlink(missing_ok=True)
-        for row in _read(self._holes_path):
-            self.scores[row["key"]] = HoleScore.from_json(row)
+            holes.unlink(missing_ok=True)
+        self._holes = Journal(holes, scoring, can_be_made_anew=True)
+        self.generations = {
+            row["key"]: Generation(tuple(row["pieces"]), row["ended"]) for row in self._raw.rows
+        }
+        self.scores = {row["key"]: HoleScore.from_json(row) for row in self._holes.rows}
 
     def add_generation(self, key: str, generation: Generation) -> None:
         self.generations[key] = generation
-        row = {"key": key, "pieces": generation.pieces, "ended": generation.ended}
-        _append(self._raw_path, row)
+        self._raw.add({"key": key, "pieces": generation.pieces, "ended": generation.ended})
 
     def add_score(self, score: HoleScore) -> None:
         self.scores[score.key] = score
-        _append(self._holes_path, asdict(score))
+        self._holes.add(asdict(score))
 
 
-def _append(path: Path, row: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+def rule() -> str:
+    """A digest of the sources that decide a score: what ends a completion, and what judges it.
+
+    The version stands still between releases; a rule that is worked on does not.
+    """
+    files = (file for part in RULE for file in sorted(PACKAGE.glob(part)))
+    digest = sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -12,15 +12,14 @@ fimls       the last two together: what the product shows
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from fimls.cancel import Cancel
 from fimls.evaluation.figures import wilson
+from fimls.evaluation.records import Journal
 from fimls.evaluation.review_faults import Pair
 from fimls.review.findings import Reason, ScopeReview
 from fimls.review.grounding import locate
@@ -69,16 +68,16 @@ class Record:
         return cls(**{**row, "statements": statements})
 
 
-def run(pairs: Sequence[Pair], reviewer: Reviewer, store: Path) -> Iterator[Record]:
-    """Review all pairs, the seeded function first; goes on where ``store`` ends."""
-    known = {(record.id, record.is_seeded): record for record in _read(store)}
+def run(pairs: Sequence[Pair], reviewer: Reviewer, journal: Journal) -> Iterator[Record]:
+    """Review all pairs, the seeded function first; goes on where ``journal`` ends."""
+    seen = map(Record.from_json, journal.rows)
+    known = {(record.id, record.is_seeded): record for record in seen}
     for pair in pairs:
         for is_seeded in (True, False):
             record = known.get((pair.id, is_seeded))
             if record is None:
                 record = _review(pair, reviewer, is_seeded=is_seeded)
-                with store.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(record)) + "\n")
+                journal.add(asdict(record))
             yield record
 
 
@@ -230,13 +229,3 @@ def table(found: dict[str, Any]) -> str:
     lines += [f"{way}: {t / 1000:.1f} s a function" for way, t in times.items() if t is not None]
     lines.append(f"{found['n_cut']} answers cut")
     return "\n".join(lines)
-
-
-def _read(store: Path) -> list[Record]:
-    if not store.exists():
-        return []
-    text = store.read_text(encoding="utf-8")
-    whole, _, torn = text.rpartition("\n")
-    if torn:  # by the end of a killed run
-        store.write_text(whole + "\n" if whole else "", encoding="utf-8")
-    return [Record.from_json(json.loads(line)) for line in whole.split("\n") if line]

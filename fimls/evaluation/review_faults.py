@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fimls.evaluation.datasets import read
 from fimls.scope import language_of, n_faults, outline
 
 # Long enough to hold a fault, short enough to be judged by eye.
@@ -57,7 +58,8 @@ class Pair:
 
 
 def load(path: Path) -> list[Pair]:
-    return [Pair(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The pairs of a file. Raises ``BadRequest`` naming the line that is at fault."""
+    return read(path, lambda row: Pair(**row), "no function with a seeded fault")
 
 
 def _each(pattern: str, put: str | Callable[[re.Match[str]], str]) -> Rule:
