@@ -90,11 +90,11 @@ def show_prompt(prompt: Prompt) -> None:
     for part in prompt.segments:
         text.append(part.text, "bold magenta" if part.kind is SegmentKind.MARKER else "")
     if not prompt.segments and prompt.window is not None:  # the server fills its own template
-        for name, part in (
+        for name, told in (
             ("prefix", prompt.window.prefix + prompt.window.typed),
             ("suffix", prompt.window.suffix),
         ):
-            text.append(f"[{name}]\n", "bold magenta").append(f"{part}\n")
+            text.append(f"[{name}]\n", "bold magenta").append(f"{told}\n")
     console.print(text)
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     n_tokens = len(prompt.tokens)

@@ -135,8 +135,10 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     merged = dict(below)
     for key, value in above.items():
         known = merged.get(key)
-        is_table = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[key] = _laid_over(known, value) if is_table else value
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            merged[key] = _laid_over(known, value)
+        else:
+            merged[key] = value
     return merged
 
 
