@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fimls.cancel import Cancel
 from fimls.document import Snapshot
-from fimls.engine.scripted import ScriptedEngine
+from fimls.engine.base import Request
+from fimls.engine.scripted import ScriptedEngine, ScriptedStream
 from fimls.errors import BadRequest
 from fimls.review import assist
 from fimls.review.reviewer import Source
@@ -68,6 +71,36 @@ def test_words_cannot_end_their_comment() -> None:
     assert code == 'def f():\n    """Say \'\'\' and go on."""\n    pass\n'
 
 
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("a.py", 'def f(x):\n    """Old."""\n    return x\n'),
+        ("a.py", "def f(x):\n    r'Old.'\n    return x\n"),
+        ("a.ts", "/** Old. */\nexport function f() {\n}\n"),
+        ("a.java", "class A {\n    /**\n     * Old.\n     */\n    void f() {\n    }\n}\n"),
+        ("a.go", "// F is old.\nfunc F() {\n}\n"),
+        ("a.rs", "/// Old.\n#[inline]\nfn f() {\n}\n"),
+        ("a.lua", "--- Old.\nfunction M.f()\n    return 1\nend\n"),
+    ],
+)
+def test_nothing_is_documented_twice(path: str, code: str) -> None:
+    with pytest.raises(BadRequest, match="documented"):
+        documented(code, "Say.", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("a.py", "# Not its docstring.\ndef f(x):\n    return 'x'\n"),
+        ("a.ts", "/* eslint-disable */\nfunction f() {\n}\n"),
+        ("a.go", "// Of the file.\n\nfunc F() {\n}\n"),
+        ("a.sh", "#!/bin/bash\nf() {\n    echo\n}\n"),
+    ],
+)
+def test_other_comments_are_no_documentation(path: str, code: str) -> None:
+    assert "Say." in (documented(code, "Say.", path) or "")
+
+
 def test_no_words() -> None:
     assert documented("def f():\n    pass\n", "```\n```") is None
 
@@ -93,3 +126,34 @@ def test_an_explanation() -> None:
     source = Source.of(Snapshot(text="def f():\n    pass\n", path="a.py"))
     talk = Talk(ScriptedEngine("It does nothing.\n"))
     assert assist.explain(talk, source, 0, 10, Cancel()) == "It does nothing."
+
+
+@pytest.mark.parametrize(("n_ctx", "n_read"), [(4096, 93), (1024, 23), (256, 5)])
+def test_an_explanation_says_what_was_not_read(n_ctx: int, n_read: int) -> None:
+    """Of a long function the model sees the beginning, as much as its context has room for."""
+    code = "def f():\n" + "".join(f"    v{n} = g({n})\n" for n in range(2999))
+    engine = ScriptedEngine("It sets.", n_ctx=n_ctx)
+    source = Source.of(Snapshot(text=code, path="a.py"))
+    text = assist.explain(Talk(engine), source, 0, len(code), Cancel())
+    assert text == f"About the first {n_read} of 3,000 lines:\n\nIt sets."
+    asked = engine.requests[0].prompt.text
+    assert f"v{n_read - 2} =" in asked
+    assert f"v{n_read - 1} =" not in asked
+
+
+class Full(ScriptedEngine):
+    """A context that is nearly full: engines lower the budget to the room that is left."""
+
+    def stream(self, request: Request, cancel: Cancel) -> ScriptedStream:
+        return super().stream(replace(request, n_predict=2), cancel)
+
+
+def test_an_answer_that_the_context_cut_fixes_nothing() -> None:
+    code = "def f(number):\n    return numbr\n"
+    source = Source.of(Snapshot(text=code, path="a.py"))
+    answer = "return number + 1"
+    at = code.index("numbr")
+    whole = assist.fix(Talk(ScriptedEngine(answer)), source, at, at + 1, "wrong", Cancel())
+    assert whole is not None
+    assert whole.text == answer
+    assert assist.fix(Talk(Full(answer)), source, at, at + 1, "wrong", Cancel()) is None

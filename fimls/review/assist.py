@@ -16,10 +16,13 @@ from fimls.review.talk import Talk
 from fimls.scope import Scope
 
 N_EXPLANATION, N_DOCSTRING, N_FIX = 400, 200, 160
-# More than a small model reads with attention, and less than the smallest context.
-_MOST_CODE_TOKENS = 1_500
+# More than a small model reads with attention; less where the context has no room for it, the
+# answer, the instructions and the chat's own tokens.
+_MOST_CODE_TOKENS, _LEAST_CODE_TOKENS, _OVERHEAD_TOKENS = 1_500, 64, 200
 
 _FENCE = re.compile(r"^\s*```[\w+-]*[ \t]*\n|\n?\s*```\s*$")
+_STRING = re.compile(r"[rRuU]?[\"']")
+_ATTRIBUTE = re.compile(r"\s*(#\[|@|\[)")  # stands between a comment and its function
 _OPENS = {"python": ('"""', '"""')}
 _LINES = {
     "go": "// ", "rust": "/// ", "swift": "/// ", "csharp": "/// ", "ruby": "# ", "bash": "# ",
@@ -44,21 +47,29 @@ def can_document(language: str) -> bool:
 
 
 def explain(talk: Talk, source: Source, start: int, end: int, cancel: Cancel) -> str:
-    """What ``start:end`` does, in a few paragraphs of plain text."""
-    code = _code(talk, source, start, end)
-    said = talk.ask(prompts.explain(code), N_EXPLANATION, cancel)
-    return said.text.strip() + (" …" if said.is_cut else "")
+    """What ``start:end`` does, in a few paragraphs of plain text; what was not read is told."""
+    seen = _code(talk, source, start, end, N_EXPLANATION)
+    said = talk.ask(prompts.explain(seen.code), N_EXPLANATION, cancel)
+    text = said.text.strip() + (" …" if said.is_cut else "")
+    if seen.n_lines == seen.of_lines:
+        return text
+    return f"About the first {seen.n_lines:,} of {seen.of_lines:,} lines:\n\n{text}"
 
 
 def document(talk: Talk, source: Source, scope: Scope, cancel: Cancel) -> Edit | None:
     """A documentation comment for a function, where its language has it; ``None`` for none.
 
-    Raises ``BadRequest`` for a language whose comments are unknown.
+    Raises ``BadRequest`` for a language whose comments are unknown, and for a function that has
+    a comment: a second one above it would be none.
     """
     if not can_document(source.language):
         raise BadRequest(f"no form of documentation is known for {source.language or 'this file'}")
-    code = _code(talk, source, scope.start, scope.end)
-    said = talk.ask(prompts.docstring(code), N_DOCSTRING, cancel)
+    if _is_documented(source, scope):
+        raise BadRequest(
+            f"{scope.name or 'this'} is documented; remove that to have something else suggested"
+        )
+    seen = _code(talk, source, scope.start, scope.end, N_DOCSTRING)
+    said = talk.ask(prompts.docstring(seen.code), N_DOCSTRING, cancel)
     text = _plain(said.text)
     if cancel.is_set() or not text:
         return None
@@ -84,9 +95,8 @@ def fix(
     line = text[first:last]
     around = next(iter(source.outline.at(start, start)), None)
     inside = (around.start, around.end) if around is not None else (first, last)
-    said = talk.ask(
-        prompts.fix(_code(talk, source, *inside, near=start), line, message), N_FIX, cancel
-    )
+    seen = _code(talk, source, *inside, N_FIX, near=start)
+    said = talk.ask(prompts.fix(seen.code, line, message), N_FIX, cancel)
     if cancel.is_set() or said.is_cut:
         return None
     begin = first + len(line) - len(line.lstrip())
@@ -97,19 +107,46 @@ def fix(
     return None if worsens(on, begin, last, better) else Edit(begin, last, better)
 
 
-def _code(talk: Talk, source: Source, start: int, end: int, near: int | None = None) -> str:
-    """``start:end`` as every question begins; of long code the lines around ``near``."""
-    text = source.text[start:end]
-    while talk.count_tokens(text) > _MOST_CODE_TOKENS:
-        lines = text.splitlines(keepends=True)
-        at = 0 if near is None else source.text.count("\n", start, near)
-        keep = max(1, len(lines) // 2)
-        first = min(max(0, at - keep // 2), len(lines) - keep)
-        start += sum(map(len, lines[:first]))
-        text = "".join(lines[first : first + keep])
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Code as every question begins, and how many lines of how many are in it."""
+
+    code: str
+    n_lines: int
+    of_lines: int
+
+
+def _code(
+    talk: Talk, source: Source, start: int, end: int, n_predict: int, near: int | None = None
+) -> _Seen:
+    """``start:end``, with room for an answer; of long code the beginning, or what is ``near``."""
+    room = talk.n_ctx - n_predict - _OVERHEAD_TOKENS
+    n_tokens = max(_LEAST_CODE_TOKENS, min(room, _MOST_CODE_TOKENS))
+    lines = source.text[start:end].splitlines(keepends=True)
+    of_lines = len(lines)
+    at = 0 if near is None else source.text.count("\n", start, near)
+    while talk.count_tokens("".join(lines)) > n_tokens:
         if len(lines) == 1:
             raise BadRequest("this line is too long for the model to read")
-    return prompts.about(unix(text), source.language, source.path, "")
+        keep = len(lines) // 2
+        first = min(max(0, at - keep // 2), len(lines) - keep)
+        lines, at = lines[first : first + keep], at - first
+    code = prompts.about(unix("".join(lines)), source.language, source.path, "")
+    return _Seen(code, len(lines), of_lines)
+
+
+def _is_documented(source: Source, scope: Scope) -> bool:
+    """Whether a comment of the language's own form stands where ours would."""
+    if source.language in _OPENS:
+        return _STRING.match(source.text, scope.body) is not None
+    above = source.text[: scope.start].split("\n")[:-1]
+    while above and _ATTRIBUTE.match(above[-1]):
+        above.pop()
+    last = above[-1].strip() if above else ""
+    if source.language in _LINES:
+        return last.startswith(_LINES[source.language].strip()) and not last.startswith("#!")
+    comment = "\n".join(above).rpartition("/*")[2]
+    return last.endswith("*/") and comment.startswith("*")
 
 
 def _plain(said: str) -> str:

@@ -37,7 +37,7 @@ class _ChatEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer; ``is_cut`` when it reached the token budget."""
+    """An answer; ``is_cut`` when it reached the token budget, or the context was full."""
 
     text: str
     is_cut: bool = False
@@ -102,8 +102,8 @@ class Talk:
         finally:
             stream.close()
         usage = stream.usage
-        is_cut = not usage.ended and usage.n_generated >= n_predict and not cancel.is_set()
-        return Said("".join(pieces), is_cut, usage.n_generated)
+        # Engines lower the budget to the room in the context, so it is not counted here.
+        return Said("".join(pieces), not (usage.ended or cancel.is_set()), usage.n_generated)
 
     def probability(self, messages: Sequence[Message], cancel: Cancel) -> float:
         """The probability of "Yes" against "No" as the answer's first word, 0 to 1."""
