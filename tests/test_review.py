@@ -192,6 +192,18 @@ def test_a_long_function_is_read_in_parts() -> None:
     assert len(seen.rejected) == seen.n_parts - 1  # the other parts do not hold it
 
 
+def test_what_is_too_long_to_be_read_is_told() -> None:
+    """Minified code and data: a hole in the review, or nothing of it at all."""
+    call = "compute(" + ", ".join(map(str, range(4000))) + ")"
+    seen = review(f"def f():\n    {call}\n    return total_of_it\n", claim("return total_of_it"))
+    assert quoted(seen) == ["return total_of_it"]
+    assert (seen.n_left_out, seen.notes[-1]) == (
+        1, "1 line is too long to be read and left out of f",
+    )  # fmt: skip
+    seen = review(f"function f() {{ {call}; {call} }}", path="a.js")
+    assert (seen.findings, seen.n_parts, seen.n_left_out) == ((), 0, 1)
+
+
 def test_the_model_sees_signatures_around() -> None:
     """The class a method is in, and the functions it calls: swapped arguments show there."""
     code = (

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+# How scopes without a name are called.
+NAMELESS = "the code outside of functions"
+_MOST_NAMES = 5  # in one sentence
 
 
 class Category(str, Enum):
@@ -103,8 +107,9 @@ class Rejected:
 class ScopeReview:
     """One scope, reviewed. ``text`` is what was read, found at ``start`` at that time.
 
-    ``is_cut`` when the answer reached the token budget; ``n_parts`` above 1 when the scope
-    was too long to be read at once. ``key`` is the hash that makes it good for another time.
+    ``is_cut`` when an answer was; ``n_parts`` above 1 when the scope was too long to be read at
+    once, without ``n_left_out`` lines that are too long themselves. ``key`` is the hash that
+    makes it good for another time.
     """
 
     name: str
@@ -115,7 +120,34 @@ class ScopeReview:
     rejected: tuple[Rejected, ...] = ()
     is_cut: bool = False
     n_parts: int = 1
+    n_left_out: int = 0
     t_total_ms: float = 0.0
+
+    @property
+    def notes(self) -> list[str]:
+        """What is partial about it, in sentences."""
+        what = self.name or NAMELESS
+        notes = []
+        if self.n_parts > 1:
+            notes.append(f"{what} is long and was reviewed in {self.n_parts} parts")
+        if self.n_left_out:
+            lines = "1 line is" if self.n_left_out == 1 else f"{self.n_left_out} lines are"
+            notes.append(f"{lines} too long to be read and left out of {what}")
+        if self.is_cut:
+            notes.append(
+                f"the answer about {what} was cut, by review.n_predict or a full context; "
+                "what was whole in it is shown"
+            )
+        return notes
+
+
+def not_reviewed(failed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Sentences about what could not be reviewed: names of scopes, by what went wrong."""
+    return [
+        f"not reviewed: {', '.join(names[:_MOST_NAMES])}"
+        f"{f' and {more} more' if (more := len(names) - _MOST_NAMES) > 0 else ''} ({error})"
+        for error, names in failed.items()
+    ]
 
 
 def told(rejected: Iterable[Rejected]) -> str:

@@ -108,13 +108,14 @@ class Reviewer:
     ) -> ScopeReview | None:
         """One scope's findings; ``None`` when taken back. Blocks. ``heard`` gets each piece."""
         began_s = time.perf_counter()
-        pieces = self._parts(source, scope)
+        pieces, n_left_out = self._parts(source, scope)
         seen = ScopeReview(
             name=scope.name,
             text=source.text[scope.start : scope.end],
             start=scope.start,
             key=self.key(source, scope),
             n_parts=len(pieces),
+            n_left_out=n_left_out,
         )
         for start, end in pieces:
             spotted = self._spot(source, scope, (start, end), cancel)
@@ -216,7 +217,7 @@ class Reviewer:
         correction = Correction.of(source.text, start, end, one.replacement, name, source.language)
         return self._weigher.confidence(correction, cancel)
 
-    def _parts(self, source: Source, scope: Scope) -> list[tuple[int, int]]:
+    def _parts(self, source: Source, scope: Scope) -> tuple[list[tuple[int, int]], int]:
         room = self.talk.n_ctx - self._options.n_predict - _OVERHEAD_TOKENS
         around = splitting.context(source.text, scope, source.outline, with_header=True)
         room -= self.talk.count_tokens(around)

@@ -17,21 +17,21 @@ _NAME = re.compile(r"[A-Za-z_]\w*(?=\s*[(<])")
 
 def parts(
     text: str, scope: Scope, n_tokens: int, count_tokens: Callable[[str], int]
-) -> list[tuple[int, int]]:
+) -> tuple[list[tuple[int, int]], int]:
     """Ranges of ``text`` that make up ``scope``, whole lines of at most ``n_tokens`` each.
 
     They end where the indentation is least, in the second half of what fits. A single line
-    that is too long is left out: it is data, or minified.
+    that is too long is left out: it is data, or minified. How many were is told too.
     """
     if count_tokens(text[scope.start : scope.end]) <= n_tokens:
-        return [(scope.start, scope.end)]
+        return [(scope.start, scope.end)], 0
     lines: list[tuple[int, int, int]] = []  # start, end, tokens
     at = scope.start
     for line in text[scope.start : scope.end].splitlines(keepends=True):
         lines.append((at, at + len(line), count_tokens(line)))
         at += len(line)
     found: list[tuple[int, int]] = []
-    first = 0
+    first = n_left_out = 0
     while first < len(lines):
         n, last = 0, first
         while last < len(lines) and n + lines[last][2] <= n_tokens:
@@ -39,6 +39,7 @@ def parts(
             last += 1
         if last == first:
             first += 1
+            n_left_out += 1
             continue
         if last < len(lines):
             middle = first + (last - first) // 2
@@ -46,7 +47,7 @@ def parts(
             last = min(range(last, middle, -1), key=lambda at: _depth(text, lines[at]))
         found.append((lines[first][0], min(lines[last - 1][1], scope.end)))
         first = last
-    return found
+    return found, n_left_out
 
 
 def context(text: str, scope: Scope, outline: Outline, *, with_header: bool) -> str:
