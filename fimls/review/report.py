@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fimls import __version__
 from fimls.document import Encoding, Snapshot
@@ -44,7 +45,7 @@ class FileReview:
     notes: tuple[str, ...] = ()
     n_scopes: int = 0
     t_total_ms: float = 0.0
-    is_failed: bool = False  # it could not be read at all
+    is_failed: bool = False  # something of it could not be reviewed
 
     def places(self) -> Iterable[tuple[Shown, tuple[int, int], tuple[int, int]]]:
         """Findings with 1-based line and column (in characters) of start and end."""
@@ -136,10 +137,11 @@ def as_sarif(reviews: Sequence[FileReview]) -> dict[str, Any]:
         for review in reviews
         for note in review.notes
     ]
+    is_whole = not any(review.is_failed for review in reviews)
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}],
+        "invocations": [{"executionSuccessful": is_whole, "toolExecutionNotifications": notes}],
         "results": results,
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -149,14 +151,14 @@ def _result(
     review: FileReview, one: Shown, start: tuple[int, int], end: tuple[int, int]
 ) -> dict[str, Any]:
     finding = one.finding
-    uri = Path(review.path).as_posix()
-    place = {"uri": uri if not Path(review.path).is_absolute() else Path(review.path).as_uri()}
+    path = Path(review.path)
+    place = {"uri": path.as_uri() if path.is_absolute() else quote(path.as_posix())}
     region = {
         "startLine": start[0], "startColumn": start[1], "endLine": end[0], "endColumn": end[1],
         "snippet": {"text": finding.quote},
     }  # fmt: skip
     # The same code with the same complaint is the same finding, wherever it moves.
-    print_of = f"{uri}\n{finding.category}\n{''.join(finding.quote.split())}"
+    print_of = f"{path.as_posix()}\n{finding.category}\n{''.join(finding.quote.split())}"
     result: dict[str, Any] = {
         "ruleId": f"fimls/{finding.category}",
         "ruleIndex": list(Category).index(finding.category),
