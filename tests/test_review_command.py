@@ -13,10 +13,12 @@ import jsonschema
 import pytest
 
 from fimls import cli
-from fimls.errors import BadRequest
+from fimls.cancel import Cancel
+from fimls.document import Snapshot
+from fimls.errors import BadRequest, EngineFailed
 from fimls.review import changes
-from fimls.review.reviewer import Reviewer
-from fimls.scope import outline
+from fimls.review.reviewer import Reviewer, Source
+from fimls.scope import Scope
 
 MEAN = """\
 # é😀
@@ -173,6 +175,42 @@ def test_sarif(run: Run) -> None:
     assert re.fullmatch("[0-9a-f]{64}", result["partialFingerprints"]["fimlsQuote/v1"])
 
 
+def test_sarif_names_files_as_uris(run: Run) -> None:
+    Path("my file#1.py").write_text(MEAN)
+    [result] = json.loads(run("my file#1.py", "--format", "sarif")[1])["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place["uri"] == "my%20file%231.py"
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "sarif"])
+def test_an_engine_that_fails_midway(
+    run: Run, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    """What was found before and after it is there, and that something is missing."""
+    Path("mean.py").write_text(
+        MEAN.replace("def zero", "def second():\n    return 2\n\n\ndef zero")
+    )
+    Path("other.py").write_text(MEAN)
+    review = Reviewer.review
+
+    def failing(self: Reviewer, source: Source, scope: Scope, cancel: Cancel) -> Any:
+        if scope.name in {"second", "zero"}:
+            raise EngineFailed("it broke")
+        return review(self, source, scope, cancel)
+
+    monkeypatch.setattr(Reviewer, "review", failing)
+    status, out, _ = run("mean.py", "other.py", "--format", format_)
+    assert status == 3
+    assert out.count("The first value is skipped.") == 2
+    assert "not reviewed: second, zero (it broke)" in out
+    assert "not reviewed: zero (it broke)" in out
+    if format_ == "sarif":
+        SARIF.validate(json.loads(out))
+        [invocation] = json.loads(out)["runs"][0]["invocations"]
+        assert invocation["executionSuccessful"] is False
+    assert run("mean.py", "--fail-on", "never")[0] == 1
+
+
 def test_fingerprints_survive_moves(run: Run) -> None:
     def prints(text: str) -> list[str]:
         Path("mean.py").write_text(text)
@@ -220,9 +258,51 @@ def test_diff_without_git(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert "git is not installed" in run("--diff")[2]
 
 
-def test_a_moved_function_has_not_changed() -> None:
-    found = outline(f"import os\n\n{MEAN}", "python")
-    assert changes.changed_scopes(f"import os\n\n{MEAN}", found, MEAN) == ()
+@pytest.mark.parametrize(
+    ("now", "names", "n_outside"),
+    [
+        (MEAN, [], 0),
+        (f"import os\n\n{MEAN}", [], 1),  # moved
+        (MEAN.replace("\n", "\r\n"), [], 0),
+        (MEAN.replace("def zero():\n    return 0\n", ""), [], 0),
+        (MEAN.replace("range(1, ", "range("), ["mean"], 0),
+        (MEAN.replace("    return 0\n", "    return 0\n    pass\n"), ["zero"], 0),
+        # shorter: all that is left of it stood there
+        (MEAN.replace("    return total / len(values)\n", ""), ["mean"], 0),
+        (MEAN.replace("return 0", "return"), ["zero"], 0),
+        (f"{MEAN}\n\nclass A:\n    limit = 10\n\n    def f(self):\n        return 1\n", ["f"], 2),
+    ],
+)
+def test_what_has_changed(now: str, names: list[str], n_outside: int) -> None:
+    """Functions whose very text was none before; of other lines how many there are."""
+    new = changes.difference(Source.of(Snapshot(text=now, path="mean.py")), MEAN)
+    assert ([scope.name for scope in new.scopes], new.n_outside) == (names, n_outside)
+
+
+def test_changes_outside_of_functions_are_told(run: Run, git: Callable[..., None]) -> None:
+    Path("zero.py").write_text("limit = 1\n\n\ndef zero():\n    return 0\n")
+    git("init", "-q")
+    git("add", "zero.py")
+    git("commit", "-q", "-m", "x")
+    Path("zero.py").write_text("limit = 10\n\n\ndef zero():\n    return 0\n")
+    assert run("--diff")[:2] == (0, "zero.py: 1 changed line outside of functions left out\n")
+
+
+def test_only_code_is_asked_for(
+    git: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git starts once a changed code file, and for no picture and no new file."""
+    git("init", "-q")
+    for name in ("old.py", "old.png"):
+        (tmp_path / name).write_text("a = 1\n")
+    git("add", "old.py", "old.png")
+    git("commit", "-q", "-m", "x")
+    for name in ("old.py", "old.png", "new.py", "new.png"):
+        (tmp_path / name).write_text("a = 2\n")
+    shown, show = [], changes._show
+    monkeypatch.setattr(changes, "_show", lambda *about: shown.append(about[2]) or show(*about))
+    found = {one.path.name: one.old for one in changes.changed_files(tmp_path)}
+    assert (found, shown) == ({"old.py": "a = 1\n", "new.py": ""}, ["old.py"])
 
 
 def test_revisions_are_no_options(tmp_path: Path, git: Callable[..., None]) -> None:
@@ -283,6 +363,30 @@ def test_ignore_files_are_respected(run: Run, git: Callable[..., None], tmp_path
         assert "private.py is left alone: private.py matches .fimlsignore" in told
     status, out, told = run("private.py", "--set", "files.ignore=")
     assert (status, out) == (0, "")
+
+
+def test_silenced_findings_are_counted(run: Run) -> None:
+    Path("mean.py").write_text(f"# fimls: ignore-file\n{MEAN}")
+    status, out, _ = run("mean.py")
+    dropped = "1 finding dropped: quoted code not found; 1 finding dropped: suppressed by a comment"
+    assert (status, out) == (0, f"mean.py: {dropped}\n")
+
+
+def test_progress_in_a_log(run: Run) -> None:
+    Path("many.py").write_text("".join(f"def f{n}():\n    return {n}\n\n\n" for n in range(25)))
+    assert run("many.py")[2].splitlines() == [
+        "fimls: 10 of 25 parts reviewed, now many.py: f10",
+        "fimls: 20 of 25 parts reviewed, now many.py: f20",
+    ]
+
+
+def test_findings_in_a_pipe_beside_a_bar(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar is on the terminal, and what was found goes where it was sent."""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # stderr counts as a terminal, stdout is none
+    Path("mean.py").write_text(MEAN)
+    _, out, told = run("mean.py")
+    assert out.startswith("mean.py:4:5: warning: The first value is skipped.")
+    assert "loading the model" in told
 
 
 def test_many_ignored_files_are_counted(run: Run) -> None:

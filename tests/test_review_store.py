@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from fimls.review import Category, Finding, ScopeReview, Severity
+from fimls.review import Category, Finding, Reason, ScopeReview, Severity
 from fimls.review.store import Findings, find_scope
 from fimls.review.suppression import Silence
 
@@ -22,7 +24,6 @@ def shown_after(before: str, after: str) -> list[str]:
     """What findings quote once ``before``, where ``F`` was reviewed, has become ``after``."""
     store = Findings()
     assert store.put(URI, reviewed(before), before)
-    store.follow(URI, after)
     return [after[one.start : one.end] for one in store.shown(URI, after)]
 
 
@@ -75,7 +76,6 @@ def test_two_equal_scopes_stay_two() -> None:
     second = ScopeReview("f", F, len(F) + 3, key=F, findings=first.findings)
     store.put(URI, second, text)
     assert len(store.shown(URI, text)) == 2
-    store.follow(URI, f"{F}\n")
     assert len(store.shown(URI, f"{F}\n")) == 1
 
 
@@ -126,7 +126,45 @@ def test_comments_silence(code: str, silent: bool) -> None:
 
 
 def test_a_silenced_finding_is_known_but_not_shown() -> None:
-    code = F.replace("def f", "# fimls: ignore-file\ndef f")
+    """It is counted among what was dropped, and is there where the comment goes."""
+    comment = "# fimls: ignore-file\n"
     store = Findings()
-    store.put(URI, reviewed(code, F), code)
-    assert store.shown(URI, code) == []
+    placed = store.put(URI, reviewed(comment + F, F), comment + F)
+    assert placed is not None
+    assert store.shown(URI, comment + F) == []
+    assert [one.reason for one in store.rejected(URI)] == [Reason.SUPPRESSED]
+    [one] = store.shown(URI, F)
+    assert F[one.start : one.end] == "x + 1"
+    assert store.rejected(URI) == []
+
+
+def test_findings_of_a_file_that_nobody_has_open() -> None:
+    """It has changed on disk between two reviews: those of other functions move along."""
+    other = F.replace("def f", "def g")
+    before, after = f"{F}\n\n\n{other}\n", f"import os\n\n\n{F}\n\n\n{other}\n"
+    store = Findings()
+    store.put(URI, reviewed(before), before)
+    store.put(URI, reviewed(after, other), after)
+    assert [after[one.start : one.end] for one in store.shown(URI, after)] == ["x + 1", "x + 1"]
+
+
+def test_a_key_above_many_functions_searches_for_one() -> None:
+    """Everything behind the edit has moved as far as the first that was found again."""
+
+    searches = []
+
+    class Text(str):
+        __slots__ = ()
+
+        def rfind(self, *arguments: Any) -> int:
+            searches.append(arguments)
+            return str.rfind(self, *arguments)
+
+    functions = [F.replace("def f", f"def f{n}") for n in range(300)]
+    before = "\n\n\n".join(functions)
+    store = Findings()
+    for function in functions:
+        store.put(URI, reviewed(before, function), before)
+    after = Text("x" + before)
+    assert len(store.shown(URI, after)) == 300
+    assert len(searches) == 1

@@ -5,26 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fimls.config import Config, Source, load
-from fimls.errors import BadRequest
+from fimls.errors import BadRequest, FimlsError
 from fimls.ignoring import roots_of, why_ignored
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from fimls.review.findings import Rejected
     from fimls.review.report import FileReview
     from fimls.review.reviewer import Reviewer
-    from fimls.scope import Scope
 
 CLEAN, FAILED, FOUND = 0, 1, 3  # 2 is a mistake of the command line
 MOST_TOLD = 4  # of files that are left alone
+_LINE_EVERY = 10  # parts; each takes seconds
+
+# How many parts are done, of how many, and what is read now.
+Report = Callable[[int, int, str], None]
 FAIL_ON = ("error", "warning", "info", "hint", "never")
 
 
@@ -81,14 +82,13 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     if files:
         from fimls.assembly import open_reviewer  # noqa: PLC0415
 
-        with _bar() as bar:
+        with _progress() as report:
             reviewer = open_reviewer(config)
             model = reviewer.talk.name
-            for review in _reviewed(reviewer, files, config, bar):
+            for review in _reviewed(reviewer, files, config, report):
                 reviews.append(review)
                 if args.format == "text":  # as they come: a review takes its time
                     for line in as_text(review, verbose=args.verbose):
-                        bar.console.file.flush()
                         print(line, flush=True)
     if args.format == "json":
         print(json.dumps(as_json(reviews, model), indent=2, ensure_ascii=False))
@@ -98,17 +98,18 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
 
 def _reviewed(
-    reviewer: Reviewer, files: Sequence[_File], config: Config, bar: Progress
+    reviewer: Reviewer, files: Sequence[_File], config: Config, report: Report
 ) -> Iterator[FileReview]:
     from fimls.cancel import Cancel  # noqa: PLC0415 - see fimls.cli
     from fimls.commands.complete import read_file  # noqa: PLC0415
     from fimls.document import Snapshot  # noqa: PLC0415
-    from fimls.review.changes import changed_scopes  # noqa: PLC0415
+    from fimls.review.changes import Difference, difference  # noqa: PLC0415
+    from fimls.review.findings import NAMELESS, not_reviewed  # noqa: PLC0415
     from fimls.review.report import FileReview  # noqa: PLC0415
     from fimls.review.reviewer import Source as Code  # noqa: PLC0415
     from fimls.review.store import Findings  # noqa: PLC0415
 
-    work: list[tuple[_File, Code, tuple[Scope, ...]]] = []
+    work: list[tuple[_File, Code, Difference]] = []
     for file in files:
         try:
             text = read_file(str(file.path), config.files.max_bytes)
@@ -116,29 +117,32 @@ def _reviewed(
             yield FileReview(file.shown, "", notes=(f"not reviewed: {error}",), is_failed=True)
             continue
         source = Code.of(Snapshot(file.shown, text=text, path=str(file.path)))
-        scopes = source.outline.scopes
-        if file.old is not None:
-            scopes = changed_scopes(text, source.outline, file.old)
-        work.append((file, source, scopes))
-    task = bar.add_task("reviewing", total=sum(len(scopes) for _, _, scopes in work))
-    for file, source, scopes in work:
+        new = Difference(source.outline.scopes)
+        work.append((file, source, new if file.old is None else difference(source, file.old)))
+    n_done, n_all = 0, sum(len(new.scopes) for _, _, new in work)
+    for file, source, new in work:
         notes = [] if source.outline.is_sound else ["has syntax errors; the review is partial"]
+        notes += new.notes
         found, t_ms = Findings(), 0.0
         rejected: list[Rejected] = []
-        for scope in scopes:
-            bar.update(task, description=f"{file.shown}: {scope.name or scope.kind}")
-            seen = reviewer.review(source, scope, Cancel())
-            bar.advance(task)
-            if seen is None:
+        failed: dict[str, list[str]] = {}
+        for scope in new.scopes:
+            report(n_done, n_all, f"{file.shown}: {scope.name or scope.kind}")
+            n_done += 1
+            try:
+                seen = reviewer.review(source, scope, Cancel())
+            except FimlsError as error:  # what was found so far is shown, and the others are read
+                failed.setdefault(str(error), []).append(scope.name or NAMELESS)
                 continue
+            assert seen is not None, "nobody takes it back"
             found.put(file.shown, seen, source.text)
             rejected += seen.rejected
             t_ms += seen.t_total_ms
-            notes += told_of(seen.name, n_parts=seen.n_parts, is_cut=seen.is_cut)
+            notes += seen.notes
         text = _text_now(file, config)
         shown = found.shown(file.shown, source.text)
+        rejected += found.silenced(file.shown)
         if text != source.text:
-            found.follow(file.shown, text)
             n_found, shown = len(shown), found.shown(file.shown, text)
             notes.append(
                 "changed during the review; "
@@ -149,9 +153,10 @@ def _reviewed(
             text=text,
             shown=tuple(shown),
             rejected=tuple(rejected),
-            notes=tuple(notes),
-            n_scopes=len(scopes),
+            notes=(*notes, *not_reviewed(failed)),
+            n_scopes=len(new.scopes),
             t_total_ms=t_ms,
+            is_failed=bool(failed),
         )
 
 
@@ -163,18 +168,6 @@ def _text_now(file: _File, config: Config) -> str:
         return read_file(str(file.path), config.files.max_bytes)
     except BadRequest:
         return ""
-
-
-def told_of(name: str, *, n_parts: int, is_cut: bool) -> list[str]:
-    """What is partial about a scope's review, in sentences."""
-    what = name or "the code outside of functions"
-    notes = [f"{what} is long and was reviewed in {n_parts} parts"] if n_parts > 1 else []
-    if is_cut:
-        notes.append(
-            f"the answer about {what} reached review.n_predict and was cut; "
-            "what was whole in it is shown"
-        )
-    return notes
 
 
 def _status(reviews: Sequence[FileReview], fail_on: str) -> int:
@@ -218,7 +211,6 @@ def _code_below(folder: Path) -> list[Path]:
 
 def _changed(paths: Sequence[str], revision: str) -> list[_File]:
     from fimls.review.changes import changed_files  # noqa: PLC0415 - see fimls.cli
-    from fimls.scope import is_code  # noqa: PLC0415
 
     wanted = [Path(path).resolve() for path in paths]
     folder = wanted[0] if wanted else Path.cwd()
@@ -228,7 +220,7 @@ def _changed(paths: Sequence[str], revision: str) -> list[_File]:
         resolved = changed.path.resolve()
         if wanted and not any(resolved == w or w in resolved.parents for w in wanted):
             continue
-        if is_code(changed.path.name) and changed.path.is_file():
+        if changed.path.is_file():
             files.append(_File(changed.path, _relative(changed.path), changed.old))
     return files
 
@@ -258,12 +250,15 @@ def _allowed(files: Sequence[_File], config: Config) -> list[_File]:
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
-    """Progress on stderr, on terminals only; elsewhere findings come as lines anyway."""
+def _progress() -> Iterator[Report]:
+    """Progress on stderr: a bar on terminals, a line now and then in the log of a hook or of CI."""
     from rich import progress as parts  # noqa: PLC0415 - see fimls.cli
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _line
+        return
     columns = (
         parts.SpinnerColumn(),
         parts.TextColumn("{task.description}", markup=False),
@@ -271,7 +266,15 @@ def _bar() -> Iterator[Progress]:
         parts.MofNCompleteColumn(),
         parts.TimeElapsedColumn(),
     )
-    with parts.Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        yield bar
+    # What is printed goes above the bar, unless it goes to a file or into a pipe.
+    above = sys.stdout.isatty()
+    with parts.Progress(*columns, console=console, transient=True, redirect_stdout=above) as bar:
+        task = bar.add_task("loading the model", total=None)
+        yield lambda n_done, n_all, now: bar.update(
+            task, completed=n_done, total=n_all, description=now
+        )
+
+
+def _line(n_done: int, n_all: int, now: str) -> None:
+    if n_done and n_done % _LINE_EVERY == 0:
+        print(f"fimls: {n_done} of {n_all} parts reviewed, now {now}", file=sys.stderr, flush=True)

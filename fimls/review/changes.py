@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fimls import scope as syntax
 from fimls.document import unix
 from fimls.errors import BadRequest
-from fimls.scope import Outline, Scope
+from fimls.scope import Scope, is_code
+
+if TYPE_CHECKING:
+    from fimls.review.reviewer import Source
 
 _T_MAX_S = 20
 # A repository's own settings must not run programs, and looking must not lock it.
@@ -28,7 +34,7 @@ class Changed:
 
 
 def changed_files(folder: Path, revision: str = "HEAD") -> list[Changed]:
-    """Files below ``folder``'s repository that differ from ``revision``, new ones included.
+    """Code files of ``folder``'s repository that differ from ``revision``, new ones included.
 
     Raises ``BadRequest`` without git, outside a repository, or for an unknown revision.
     """
@@ -37,7 +43,9 @@ def changed_files(folder: Path, revision: str = "HEAD") -> list[Changed]:
     names = ["diff", "--name-only", "--no-renames", "--diff-filter=AMT", "--no-ext-diff", "-z"]
     changed = _git(root, *names, base, "--").split("\0")
     fresh = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
-    return [Changed(root / name, _show(root, base, name)) for name in [*changed, *fresh] if name]
+    # Pictures and binaries are not asked for.
+    found = [Changed(root / name, _show(root, base, name)) for name in changed if is_code(name)]
+    return found + [Changed(root / name, "") for name in fresh if is_code(name)]
 
 
 def listed_files(folder: Path) -> list[Path] | None:
@@ -63,12 +71,39 @@ def old_text(path: Path, revision: str = "HEAD") -> str:
     return _show(root, base, name)
 
 
-def changed_scopes(text: str, outline: Outline, old: str) -> tuple[Scope, ...]:
-    """The scopes whose very text does not stand in ``old``: moved ones have not changed."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The scopes that were not there before, and how many lines outside of scopes were not."""
+
+    scopes: tuple[Scope, ...]
+    n_outside: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the changes is not reviewed, in sentences."""
+        if not self.n_outside:
+            return []
+        lines = "line" if self.n_outside == 1 else "lines"
+        return [f"{self.n_outside} changed {lines} outside of functions left out"]
+
+
+def difference(source: Source, old: str) -> Difference:
+    """What ``source`` has that its ``old`` text had not: moved scopes have not changed."""
     old = unix(old)
-    return tuple(
-        scope for scope in outline.scopes if unix(text[scope.start : scope.end]) not in old
-    )
+    before = syntax.outline(old, source.language).scopes
+    known = {old[scope.start : scope.end] for scope in before}
+    now = source.outline.scopes
+    scopes = tuple(s for s in now if unix(source.text[s.start : s.end]) not in known)
+    new_lines = _outside(source.text, now) - _outside(old, before)
+    return Difference(scopes, new_lines.total())
+
+
+def _outside(text: str, scopes: Sequence[Scope]) -> Counter[str]:
+    """The lines of ``text`` that belong to no scope, blank ones aside."""
+    starts = [0, *(scope.end for scope in scopes)]
+    ends = [*(scope.start for scope in scopes), len(text)]
+    between = "\n".join(text[s:e] for s, e in zip(starts, ends, strict=True))
+    return Counter(line.strip() for line in between.splitlines() if line.strip())
 
 
 # The tree of no files: a repository without a commit has everything changed.

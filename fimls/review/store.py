@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from fimls.review.findings import Finding, Rejected, ScopeReview
+from fimls.review.findings import Finding, Reason, Rejected, ScopeReview
 from fimls.review.suppression import Silence
 
 # Reviews of texts that nobody shows any more, for the day they come back (undo, other branch).
@@ -23,78 +23,119 @@ class Shown:
     review: ScopeReview
 
 
+@dataclass(slots=True)
+class _Followed:
+    """A document's text as it was last seen, and its reviews where they stand in it, in order."""
+
+    text: str
+    silence: Silence
+    reviews: list[ScopeReview]
+
+
 class Findings:
-    """What is known of documents by URI. Not thread-safe: for one thread, such as a loop's."""
+    """What is known of documents by URI. Not thread-safe: for one thread, such as a loop's.
+
+    Whoever gives a text is answered about that text: reviews move along with their code.
+    """
 
     def __init__(self) -> None:
-        self._reviews: dict[str, list[ScopeReview]] = {}
+        self._documents: dict[str, _Followed] = {}
         self._known: OrderedDict[str, ScopeReview] = OrderedDict()
 
-    def put(self, uri: str, review: ScopeReview, text: str) -> bool:
-        """Take in a scope's review; false when ``text`` no longer holds that scope."""
+    def put(self, uri: str, review: ScopeReview, text: str) -> ScopeReview | None:
+        """Take in a scope's review, where it stands; ``None`` when ``text`` no longer holds it."""
         self._known[review.key] = review
         self._known.move_to_end(review.key)
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         start = find_scope(review.text, review.start, text)
         if start is None:
-            return False
+            return None
+        document = self._documents.setdefault(uri, _Followed(text, Silence.of(text), []))
+        self._follow(document, text)
         end = start + len(review.text)
-        others = [
+        placed = replace(review, start=start)
+        kept = [
             old
-            for old in self._reviews.get(uri, [])
+            for old in document.reviews
             if old.start + len(old.text) <= start or old.start >= end
         ]
-        self._reviews[uri] = [*others, replace(review, start=start)]
-        return True
+        document.reviews = sorted([*kept, placed], key=lambda one: one.start)
+        return placed
 
     def known(self, key: str) -> ScopeReview | None:
         """An earlier review of the very same text in the same surroundings."""
         return self._known.get(key)
 
-    def follow(self, uri: str, text: str) -> None:
-        """The document has changed: move what is still there, drop what is not."""
-        if uri not in self._reviews:
-            return
-        taken: set[int] = set()
-        moved: list[ScopeReview] = []
-        for review in self._reviews[uri]:
-            start = find_scope(review.text, review.start, text)
-            if start is not None and start not in taken:
-                taken.add(start)
-                moved.append(review if start == review.start else replace(review, start=start))
-        self._reviews[uri] = moved
-
     def shown(self, uri: str, text: str) -> list[Shown]:
-        """What is to be seen in ``text``, the document as it was last followed to."""
-        silence = Silence.of(text)
-        found: list[Shown] = []
-        for review in self._reviews.get(uri, ()):
-            for finding in review.findings:
-                start, end = review.start + finding.start, review.start + finding.end
-                if not silence.covers(finding.category, start, end):
-                    found.append(Shown(finding, start, end, review))
+        """What is to be seen in ``text``."""
+        document = self._documents.get(uri)
+        if document is None:
+            return []
+        self._follow(document, text)
+        found = (one for review in document.reviews for one in self.split(uri, review)[0])
         return sorted(found, key=lambda one: one.start)
 
+    def split(self, uri: str, review: ScopeReview) -> tuple[list[Shown], list[Rejected]]:
+        """What of a review that was put is shown, and what a comment silences."""
+        document = self._documents[uri]
+        shown: list[Shown] = []
+        silenced: list[Rejected] = []
+        for finding in review.findings:
+            start, end = review.start + finding.start, review.start + finding.end
+            if document.silence.covers(finding.category, start, end):
+                silenced.append(Rejected(finding.claim, Reason.SUPPRESSED, finding.confidence))
+            else:
+                shown.append(Shown(finding, start, end, review))
+        return shown, silenced
+
+    def silenced(self, uri: str) -> list[Rejected]:
+        """What comments silence in the text that was seen last."""
+        return [one for review in self._reviews(uri) for one in self.split(uri, review)[1]]
+
     def rejected(self, uri: str) -> list[Rejected]:
-        """Everything that was dropped, for those who want to look."""
-        return [one for review in self._reviews.get(uri, ()) for one in review.rejected]
+        """Everything that is not shown, for those who want to look."""
+        dropped = [one for review in self._reviews(uri) for one in review.rejected]
+        return dropped + self.silenced(uri)
 
     def documents(self) -> Iterable[str]:
-        return list(self._reviews)
+        return list(self._documents)
 
     def clear(self, uri: str) -> None:
         """Show nothing of a document any more, and review it afresh when asked again."""
-        for review in self._reviews.pop(uri, ()):
+        for review in self._reviews(uri):
             self._known.pop(review.key, None)
+        self.close(uri)
 
     def close(self, uri: str) -> None:
         """The document was closed; what is known stays good for its next opening."""
-        self._reviews.pop(uri, None)
+        self._documents.pop(uri, None)
+
+    def _reviews(self, uri: str) -> Sequence[ScopeReview]:
+        document = self._documents.get(uri)
+        return () if document is None else document.reviews
+
+    @staticmethod
+    def _follow(document: _Followed, text: str) -> None:
+        """The text may have changed: move what is still there, drop what is not."""
+        if document.text == text:
+            return
+        moved: list[ScopeReview] = []
+        taken: set[int] = set()
+        ahead = 0
+        for review in document.reviews:
+            # Behind an edit everything has moved as far: a search for each took 16 ms a key.
+            start = find_scope(review.text, review.start + ahead, text)
+            if start is not None and start not in taken:
+                taken.add(start)
+                ahead = start - review.start
+                moved.append(replace(review, start=start) if ahead else review)
+        document.text, document.silence, document.reviews = text, Silence.of(text), moved
 
 
 def find_scope(scope: str, start: int, text: str) -> int | None:
     """Where ``scope`` stands in ``text``, nearest to ``start``, unchanged and not grown."""
+    start = max(start, 0)
     if text.startswith(scope, start) and not _has_grown(scope, text, start):
         return start
     before = text.rfind(scope, 0, start + len(scope))

@@ -18,7 +18,7 @@ from fimls.config import Config
 from fimls.document import Document, Encoding, Snapshot
 from fimls.engine.yielding import Gate
 from fimls.errors import BadRequest, EngineFailed, FimlsError
-from fimls.review.findings import Rejected, ScopeReview, told
+from fimls.review.findings import NAMELESS, Rejected, ScopeReview, not_reviewed, told
 from fimls.review.store import Findings
 from fimls.server import review_lsp
 from fimls.server.jobs import in_thread
@@ -45,6 +45,7 @@ class Tally:
     n_findings: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: dict[str, list[str]] = field(default_factory=dict)  # names of scopes, by error
 
     def sentence(self, *, cancelled: bool) -> str:
         parts = [f"{self.n_scopes} {'part' if self.n_scopes == 1 else 'parts'} reviewed"]
@@ -55,7 +56,7 @@ class Tally:
         parts += [dropped] if dropped else []
         if self.n_stale:
             parts.append(f"{self.n_stale} changed meanwhile, their findings were dropped")
-        parts += self.notes
+        parts += [*self.notes, *not_reviewed(self.failed)]
         return ("cancelled: " if cancelled else "") + "; ".join(parts)
 
 
@@ -66,6 +67,7 @@ class Work:
     uri: str
     source: Source
     scopes: tuple[Scope, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Desk:
@@ -149,48 +151,64 @@ class Desk:
         n_all = sum(len(work.scopes) for work in works)
         async with self.turn("reviewing") as (bar, cancel):
             for work in works:
+                name = Path(work.source.path).name or "the document"
                 if not work.source.outline.is_sound:
-                    name = Path(work.source.path).name or "the document"
                     tally.notes.append(f"{name} has syntax errors, so this is partial")
-                for scope in work.scopes:
+                tally.notes += [f"{name}: {note}" for note in work.notes]
+                for scope in await self._unknown(work, reviewer, tally):
                     if cancel.is_set():
                         break
                     bar.report(tally.n_scopes / n_all, scope.name or scope.kind)
-                    await self._review_scope(work, scope, reviewer, cancel, tally)
+                    await self._read(work, scope, reviewer, cancel, tally)
             cancelled = cancel.is_set()
-        self.say(tally.sentence(cancelled=cancelled))
+        kind = types.MessageType.Warning if tally.failed else types.MessageType.Info
+        self.say(tally.sentence(cancelled=cancelled), kind)
 
-    async def _review_scope(
+    async def _unknown(self, work: Work, reviewer: Reviewer, tally: Tally) -> list[Scope]:
+        """The scopes that must be read; what is known of the others is shown at once."""
+        keys = await in_thread(lambda: [reviewer.key(work.source, s) for s in work.scopes])
+        unknown: list[Scope] = []
+        for scope, key in zip(work.scopes, keys, strict=True):
+            seen = self.findings.known(key)
+            if seen is None:
+                unknown.append(scope)
+                continue
+            tally.n_unchanged += 1
+            self._take(work, replace(seen, start=scope.start), tally)
+            await asyncio.sleep(0)  # keys go first
+        self.show(self._snapshot(work))
+        return unknown
+
+    async def _read(
         self, work: Work, scope: Scope, reviewer: Reviewer, cancel: Cancel, tally: Tally
     ) -> None:
-        key = reviewer.key(work.source, scope)
-        seen = self.findings.known(key)
-        if seen is None:
+        try:
             seen = await in_thread(lambda: reviewer.review(work.source, scope, cancel))
-            if seen is None:
-                return
-        else:
-            tally.n_unchanged += 1
-            seen = replace(seen, start=scope.start)
-        tally.n_scopes += 1
-        self._count(seen, tally)
-        document = self._session.documents.find(work.uri)
-        text = work.source.text if document is None else document.text
-        if self.findings.put(work.uri, seen, text):
-            tally.n_findings += len(seen.findings)
-        else:
-            tally.n_stale += 1
-        snapshot = document.snapshot() if document is not None else _snapshot(work)
-        self.show(snapshot)
+        except FimlsError as error:  # what has been found so far stays, and the others are read
+            tally.failed.setdefault(str(error), []).append(scope.name or NAMELESS)
+            return
+        if seen is not None:
+            self._take(work, seen, tally)
+            self.show(self._snapshot(work))
 
-    @staticmethod
-    def _count(seen: ScopeReview, tally: Tally) -> None:
+    def _take(self, work: Work, seen: ScopeReview, tally: Tally) -> None:
+        tally.n_scopes += 1
         tally.rejected += seen.rejected
-        what = seen.name or "the code outside of functions"
-        if seen.n_parts > 1:
-            tally.notes.append(f"{what} is long and was reviewed in {seen.n_parts} parts")
-        if seen.is_cut:
-            tally.notes.append(f"the answer about {what} reached review.n_predict and was cut")
+        tally.notes += seen.notes
+        placed = self.findings.put(work.uri, seen, self._snapshot(work).text)
+        if placed is None:
+            tally.n_stale += 1
+            return
+        shown, silenced = self.findings.split(work.uri, placed)
+        tally.n_findings += len(shown)
+        tally.rejected += silenced
+
+    def _snapshot(self, work: Work) -> Snapshot:
+        """The document as it is now, or as it was read where nobody has it open."""
+        document = self._session.documents.find(work.uri)
+        if document is not None:
+            return document.snapshot()
+        return Snapshot(work.uri, work.source.language, 0, work.source.text, work.source.path)
 
     # The engine.
 
@@ -238,9 +256,7 @@ class Desk:
 
     def follow(self, document: Document) -> None:
         """A document has changed: its findings move along, or go."""
-        if document.uri in self._published:
-            self.findings.follow(document.uri, document.text)
-            self.show(document.snapshot())
+        self.show(document.snapshot())
 
     def show(self, document: Snapshot) -> None:
         """Tell the editor, where that is news to it."""
@@ -262,11 +278,10 @@ class Desk:
     def opened(self, uri: str) -> None:
         """What was pushed for a file that nobody had open is pulled from now on, or stale."""
         document = self._session.documents.find(uri)
-        if uri not in self._published or document is None:
+        if document is None:
             return
-        if self._session.pulls_diagnostics:
+        if self._session.pulls_diagnostics and uri in self._published:
             self._push(uri, [], document.version)
-        self.findings.follow(uri, document.text)
         self.show(document.snapshot())
 
     def closed(self, uri: str) -> None:
@@ -277,10 +292,6 @@ class Desk:
     def _push(self, uri: str, found: list[types.Diagnostic], version: int | None) -> None:
         told = types.PublishDiagnosticsParams(uri=uri, diagnostics=found, version=version)
         self._session.text_document_publish_diagnostics(told)
-
-
-def _snapshot(work: Work) -> Snapshot:
-    return Snapshot(work.uri, work.source.language, 0, work.source.text, work.source.path)
 
 
 def _open(config: Config, gate: Gate, report: Callable[[float], None]) -> Engine:

@@ -124,16 +124,14 @@ async def _review(ls: Session, argument: dict[str, Any]) -> None:
     if ls.desk.is_busy:
         ls.desk.say(BUSY, types.MessageType.Warning)
         return
-    document = _document(ls, argument)
+    document = await _document(ls, argument)
     seen = document.snapshot()
-    reason = review_actions.why_not(ls, seen)
-    if reason:
-        raise BadRequest(f"this document is left alone: {reason}")
     focus = review_actions.offsets(document, _range(argument))
     reviewer = await ls.desk.reviewer(seen.path)
     works = await in_thread(lambda: _works(ls, what, seen, focus, ls.documents.snapshots()))
     if not any(work.scopes for work in works):
-        ls.desk.say(_NOTHING[what], types.MessageType.Warning)
+        notes = [f"{Path(work.source.path).name}: {note}" for work in works for note in work.notes]
+        ls.desk.say("; ".join([_NOTHING[what], *notes]), types.MessageType.Warning)
         return
     await ls.desk.review(works, reviewer)
 
@@ -142,7 +140,7 @@ _NOTHING = {
     "function": "there is no function here; review the selection or the file instead",
     "selection": "there is no code in the selection",
     "file": "there is no code in this document",
-    "changes": "nothing has changed since the last commit",
+    "changes": "no function has changed since the last commit",
 }
 
 
@@ -160,14 +158,14 @@ def _works(
         at = [scope for scope in source.outline.at(*focus) if scope.kind in {"function", "class"}]
         scopes = tuple(at[:1] if focus[0] == focus[1] else at)
     elif what == "selection":
-        scopes = source.outline.at(*focus)
+        scopes = source.outline.at(*focus) or review_actions.lines(seen.text, *focus)
     elif what != "file":
         raise BadRequest(f'cannot review "{what}"; say function, selection, file or changes')
     return [Work(seen.uri, source, scopes)]
 
 
 def _changed(ls: Session, seen: Snapshot, opened: dict[str, Snapshot]) -> list[Work]:
-    from fimls.review.changes import changed_files, changed_scopes, old_text  # noqa: PLC0415
+    from fimls.review.changes import changed_files, difference, old_text  # noqa: PLC0415
     from fimls.review.reviewer import Source  # noqa: PLC0415
     from fimls.scope import is_code  # noqa: PLC0415
 
@@ -177,17 +175,16 @@ def _changed(ls: Session, seen: Snapshot, opened: dict[str, Snapshot]) -> list[W
     olds = {file.path.resolve(): file.old for file in changed_files(folder)}
     # What is open and not saved has changed too, and git does not know yet.
     by_path = {Path(one.path).resolve(): one for one in opened.values() if one.path}
-    if Path(seen.path).resolve() not in olds:
+    if Path(seen.path).resolve() not in olds and is_code(Path(seen.path).name):
         olds[Path(seen.path).resolve()] = old_text(Path(seen.path))
     works = []
     for path, old in olds.items():
-        if not is_code(path.name):
-            continue
         document = by_path.get(path) or _read(path)
         if document is None or review_actions.why_not(ls, document):
             continue
         source = Source.of(document)
-        works.append(Work(document.uri, source, changed_scopes(document.text, source.outline, old)))
+        new = difference(source, old)
+        works.append(Work(document.uri, source, new.scopes, tuple(new.notes)))
     return works
 
 
@@ -208,7 +205,7 @@ async def _made(ls: Session, make: Make, argument: dict[str, Any]) -> types.Work
     """The edit that ``make`` finds. Raises ``BadRequest`` when there is none."""
     from fimls.review.reviewer import Source  # noqa: PLC0415 - brings the grammars
 
-    document = _document(ls, argument)
+    document = await _document(ls, argument)
     seen = document.snapshot()
     place = review_actions.offsets(document, _range(argument))
     if ls.desk.is_busy:
@@ -267,7 +264,7 @@ async def _explain(ls: Session, argument: dict[str, Any]) -> None:
     from fimls.review import assist  # noqa: PLC0415 - brings the grammars
     from fimls.review.reviewer import Source  # noqa: PLC0415
 
-    document = _document(ls, argument)
+    document = await _document(ls, argument)
     seen = document.snapshot()
     start, end = review_actions.offsets(document, _range(argument))
     reviewer = await ls.desk.reviewer(seen.path)
@@ -312,10 +309,15 @@ def _argument(args: tuple[Any, ...]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _document(ls: Session, argument: dict[str, Any]) -> Document:
+async def _document(ls: Session, argument: dict[str, Any]) -> Document:
+    """The document that is meant: whatever is asked for, a model may see it, or nothing is done."""
+    await ls.settings_known()  # they say what no model may see
     document = ls.documents.find(str(argument.get("uri", "")))
     if document is None:
         raise BadRequest("the document is not open; its URI is the first argument's uri")
+    reason = review_actions.why_not(ls, document.snapshot())
+    if reason:
+        raise BadRequest(f"this document is left alone: {reason}")
     return document
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
@@ -13,6 +13,9 @@ from fimls.document import Document, Snapshot
 from fimls.review.suppression import comment
 from fimls.server import review_lsp
 from fimls.server.session import Session
+
+if TYPE_CHECKING:
+    from fimls.scope import Scope
 
 REVIEW, CLEAR = "fimls.review", "fimls.clearFindings"
 EXPLAIN, DOCUMENT, FIX = "fimls.explainCode", "fimls.document", "fimls.fix"
@@ -47,7 +50,9 @@ def _quick_fixes(ls: Session, seen: Snapshot, start: int, end: int) -> Iterable[
             continue
         about = [review_lsp.diagnostic(seen, one, ls.desk.encoding, related=False)]
         finding = one.finding
-        if finding.replacement is not None:
+        if finding.replacement is None:
+            yield _fix(ls, seen, about[0], finding.message)
+        else:
             yield types.CodeAction(
                 title=f"Replace by: {_short(finding.replacement)}",
                 kind=QUICK_FIX,
@@ -68,16 +73,13 @@ def _fixes_of_others(
     ls: Session, seen: Snapshot, params: types.CodeActionParams
 ) -> Iterable[types.CodeAction]:
     for told in params.context.diagnostics:
-        if told.source == review_lsp.SOURCE:
-            continue
-        yield _lazy(
-            ls,
-            f"Fix with fimls: {_short(told.message)}",
-            QUICK_FIX,
-            FIX,
-            {"uri": seen.uri, "range": _plain_range(told.range), "message": told.message},
-            [told],
-        )
+        if told.source != review_lsp.SOURCE:  # ours are known, whether the editor tells them or not
+            yield _fix(ls, seen, told, told.message)
+
+
+def _fix(ls: Session, seen: Snapshot, told: types.Diagnostic, complaint: str) -> types.CodeAction:
+    argument = {"uri": seen.uri, "range": _plain_range(told.range), "message": complaint}
+    return _lazy(ls, f"Fix with fimls: {_short(complaint)}", QUICK_FIX, FIX, argument, [told])
 
 
 def _commands(ls: Session, seen: Snapshot, at: types.Range) -> Iterable[types.CodeAction]:
@@ -127,6 +129,14 @@ def _plain_range(at: types.Range) -> dict[str, dict[str, int]]:
 def offsets(document: Document, at: types.Range) -> tuple[int, int]:
     start = document.offset(lsp.position(at.start))
     return start, max(start, document.offset(lsp.position(at.end)))
+
+
+def lines(text: str, start: int, end: int) -> tuple[Scope, ...]:
+    """The whole lines of a range as a scope; none where they are blank."""
+    from fimls.scope import Scope  # noqa: PLC0415 - brings the grammars
+
+    start, end = text.rfind("\n", 0, start) + 1, _end_of_line(text, end)
+    return (Scope("statements", "", start, end, start),) if text[start:end].strip() else ()
 
 
 def why_not(ls: Session, seen: Snapshot) -> str:

@@ -16,6 +16,13 @@ import pytest
 from lsprotocol import types
 from session import CLIENT_NAMES, Editor, scripted
 
+from fimls.cancel import Cancel
+from fimls.config import ReviewOptions
+from fimls.document import Snapshot
+from fimls.engine.scripted import ScriptedEngine
+from fimls.review.reviewer import Reviewer, Source
+from fimls.review.talk import Talk
+
 Edit = Callable[..., Any]
 
 MEAN = """\
@@ -133,6 +140,38 @@ async def test_the_quick_fix(edit: Edit) -> None:
         assert change.new_text == "  # fimls: ignore[bug]"
 
 
+async def test_a_finding_without_a_correction(edit: Edit) -> None:
+    """Nothing to replace it by is known, so the fix is looked for when it is chosen."""
+    settings = reviewing(found(fixed=None))
+    settings["engines"]["scripted"]["answers"]["Complaint: The first value"] = FIXED
+    async with edit(settings, client="helix-25.07.1") as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        action = (await actions(editor, uri, 2))["Fix with fimls: The first value is skipped."]
+        assert action.edit is None
+        resolved = await editor.client.code_action_resolve_async(action)
+        [change] = (resolved.edit.changes or {uri: resolved.edit.document_changes[0].edits})[uri]
+        assert change.new_text == FIXED
+
+
+async def test_a_part_that_fails(edit: Edit) -> None:
+    """What was found elsewhere is shown and counted, and what was not read is named."""
+    small = f"def mean(values):\n    {LINE}\n        print(i)\n"
+    large = "def large(a, b, c, d, e, f):\n    return a + b + c + d + e + f\n"
+    engine = ScriptedEngine("[]")
+    source = Source.of(Snapshot(text=small, path="a.py"))
+    Reviewer(Talk(engine), ReviewOptions()).review(source, source.outline.scopes[0], Cancel())
+    settings = reviewing()
+    # Room for the small one, and none to spare.
+    settings["engines"]["scripted"]["n_ctx"] = len(engine.requests[0].prompt.tokens) + 1
+    async with edit(settings, client=PUSHED) as editor:
+        uri = editor.open(f"{large}\n\n{small}")
+        await review(editor, uri)
+        assert [one.range.start.line for one in shown(editor, uri)] == [5]
+        assert editor.messages[-1].startswith("fimls: 1 part reviewed; 1 finding;")
+        assert "not reviewed: large (the prompt has" in editor.messages[-1]
+
+
 async def test_findings_follow_edits(edit: Edit) -> None:
     """They move with their function, stay when another changes, and go when it changes."""
     async with edit(reviewing(), client=PUSHED) as editor:
@@ -206,6 +245,17 @@ async def test_only_the_function_at_the_cursor(edit: Edit) -> None:
         assert editor.messages[-1].startswith("fimls: 2 parts reviewed (1 unchanged")
 
 
+async def test_a_selection_outside_of_functions(edit: Edit) -> None:
+    """What is selected is read, be it a constant of a class."""
+    said = {"limit = 0": found("limit = 0", "limit = 10"), "A reviewer says": "Yes"}
+    async with edit(scripted(said), client=PUSHED) as editor:
+        uri = editor.open("class A:\n    limit = 0\n\n    def f(self):\n        return 1\n\n")
+        await review(editor, uri, "selection", 1)
+        assert [one.range.start for one in shown(editor, uri)] == [types.Position(1, 4)]
+        await review(editor, uri, "selection", 5)
+        assert "there is no code in the selection" in editor.messages[-1]
+
+
 async def test_changes_since_the_last_commit(edit: Edit, tmp_path: Path) -> None:
     """Only functions that differ, in files that nobody has open too."""
 
@@ -224,12 +274,16 @@ async def test_changes_since_the_last_commit(edit: Edit, tmp_path: Path) -> None
         git("add", "mean.py", "other.py")
         git("commit", "-q", "-m", "x")
         await review(editor, uri, "changes")
-        assert "nothing has changed" in editor.messages[-1]
+        assert "no function has changed" in editor.messages[-1]
         editor.type(uri, 2, 19, "1, ")  # not saved
         other.write_text(MEAN)
         await review(editor, uri, "changes")
         assert editor.messages[-1].startswith("fimls: 2 parts reviewed")
         assert [len(shown(editor, file.as_uri())) for file in (path, other)] == [1, 1]
+        assert "left out" not in editor.messages[-1]
+        editor.type(uri, 0, 0, "LIMIT = 10\n")
+        await review(editor, uri, "changes")
+        assert "mean.py: 1 changed line outside of functions left out" in editor.messages[-1]
 
 
 async def test_changes_without_git(edit: Edit, tmp_path: Path) -> None:
@@ -252,7 +306,7 @@ async def test_an_answer_cut_by_its_budget(edit: Edit) -> None:
     async with edit({**settings, "review": {"n_predict": 200}}, client=PUSHED) as editor:
         uri = editor.open(MEAN)
         await review(editor, uri)
-        assert "the answer about mean reached review.n_predict and was cut" in editor.messages[-1]
+        assert "the answer about mean was cut, by review.n_predict" in editor.messages[-1]
         assert [one.range.start.line for one in shown(editor, uri)] == [2]
 
 
@@ -281,6 +335,24 @@ async def test_a_suppressing_comment(edit: Edit) -> None:
         uri = editor.open(MEAN.replace(f"{LINE}\n", f"{LINE}  # fimls: ignore[bug]\n"))
         await review(editor, uri)
         assert shown(editor, uri) == []
+        assert "no findings; 1 finding dropped: suppressed by a comment" in editor.messages[-1]
+        [dropped] = await editor.execute("fimls.dropped", {"uri": uri})
+        assert (dropped["reason"], dropped["quote"]) == ("suppressed by a comment", LINE)
+
+
+async def test_findings_come_back_when_their_silence_goes(edit: Edit) -> None:
+    """They have moved with their code meanwhile, and so do their quick fixes."""
+    async with edit(reviewing(), client=PUSHED) as editor:
+        silence = "# fimls: ignore-file\n"
+        uri = editor.open(f"{silence}{MEAN}")
+        await review(editor, uri)
+        assert shown(editor, uri) == []
+        start, end = types.Position(0, 0), types.Position(1, 0)
+        editor.change(uri, types.TextDocumentContentChangePartial(types.Range(start, end), ""))
+        fix = (await actions(editor, uri, 2))[f"Replace by: {FIXED}"]
+        [change] = (fix.edit.changes or {uri: fix.edit.document_changes[0].edits})[uri]
+        assert change.range == types.Range(types.Position(2, 4), types.Position(2, 35))
+        await editor.eventually(lambda: [one.range for one in shown(editor, uri)] == [change.range])
 
 
 @pytest.mark.parametrize("client", ["vscode-1.139.1", "helix-25.07.1", "vim-ale-3.3.0"])
@@ -340,9 +412,20 @@ async def test_automatic_requests_offer_fixes_only(edit: Edit) -> None:
         assert wanted == {}
 
 
-async def test_a_secret_is_not_reviewed(edit: Edit) -> None:
-    async with edit(reviewing(), client=PUSHED) as editor:
+@pytest.mark.parametrize(
+    "command", ["fimls.review", "fimls.explainCode", "fimls.document", "fimls.fix"]
+)
+async def test_no_model_sees_a_secret(edit: Edit, command: str) -> None:
+    """Nothing is offered, and what is asked for all the same is refused: palettes ask directly."""
+    async with edit(scripted("Seen."), client="vscode-1.139.1") as editor:
         uri = editor.open(MEAN, "file:///project/.env")
-        await review(editor, uri)
-        assert "left alone" in editor.messages[-1]
-        assert await actions(editor, uri, 0) == {}
+        at = {"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 0}}
+        argument = {"uri": uri, "range": at, "message": "wrong"}
+        assert await actions(editor, uri, 1) == {}
+        await editor.execute(command, argument)
+        await editor.eventually(lambda: editor.messages)
+        assert "left alone: .env" in editor.messages[-1]
+        data = {"command": command, "argument": argument}
+        action = types.CodeAction("resolved", kind="refactor.fimls", data=data)
+        resolved = await editor.client.code_action_resolve_async(action)
+        assert resolved.edit is None
