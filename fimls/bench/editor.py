@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shlex
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
@@ -24,7 +25,9 @@ from fimls import __version__
 from fimls.bench.records import Record, kind_of
 from fimls.bench.sessions import Event, Session
 from fimls.document import Encoding, Snapshot
-from fimls.errors import EngineFailed
+from fimls.errors import EngineFailed, EngineUnreachable
+
+T = TypeVar("T")
 
 EXPLAIN = "fimls.explain"  # our own server tells what the last completion cost
 STATUS = "fimls.status"
@@ -34,16 +37,24 @@ FIRST_ANSWER_S = 300.0  # the first request may have to wait for a model
 
 
 class Editor:
-    """A running server and the one document that is open in it."""
+    """A running server and the one document that is open in it.
 
-    def __init__(self, client: LanguageClient, encoding: Encoding, *, explains: bool) -> None:
+    A server that ends, or does not answer, is ``EngineFailed``.
+    """
+
+    def __init__(self, client: LanguageClient, command: Sequence[str]) -> None:
+        process = client._server  # noqa: SLF001 - pygls has no other way
+        assert process is not None
         self._client = client
-        self._encoding = encoding
-        self._explains = explains
+        self._process = process
+        self._name = shlex.join(command)
+        self._ended = asyncio.ensure_future(process.wait())
+        self._is_up = self._explains = False
+        self._encoding = Encoding.UTF16
         self._t_total_ms = -1.0  # of the last completion that was computed
         self._has_grown = asyncio.Event()
         client.feature(GROWN)(lambda _: self._has_grown.set())
-        self.pid = client._server.pid if client._server else 0  # noqa: SLF001 - pygls has no other way
+        self.pid = process.pid
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -52,51 +63,81 @@ class Editor:
         # Late answers to what was taken back are no news.
         logging.getLogger("pygls").setLevel(logging.CRITICAL)
         client = LanguageClient("fimls-bench", __version__)
-        await client.start_io(*command)
-        logs = asyncio.ensure_future(_pass_over(client))
         try:
-            answer = await asyncio.wait_for(
-                client.initialize_async(
-                    lsp.InitializeParams(
-                        capabilities=lsp.ClientCapabilities(
-                            general=lsp.GeneralClientCapabilities(
-                                position_encodings=[
-                                    lsp.PositionEncodingKind.Utf32,
-                                    lsp.PositionEncodingKind.Utf16,
-                                ]
-                            ),
-                            experimental={"fimls": {"grows": True}},
-                        ),
-                        root_uri=root.as_uri(),
-                    )
-                ),
-                START_S,
-            )
-        except asyncio.TimeoutError:
-            raise EngineFailed(f"{command[0]}: no answer to initialize in {START_S:g} s") from None
-        client.initialized(lsp.InitializedParams())
-        capabilities = answer.capabilities
-        encoding = Encoding(str(capabilities.position_encoding or Encoding.UTF16.value))
-        commands = capabilities.execute_command_provider
-        explains = commands is not None and EXPLAIN in commands.commands
+            await client.start_io(*command)
+        except OSError as error:
+            raise EngineUnreachable(
+                f"{shlex.join(command)}: cannot be started ({error.strerror}); "
+                "give --server a command that you can run"
+            ) from error
+        editor = cls(client, command)
+        logs = asyncio.ensure_future(editor._pass_over())
         try:
-            yield cls(client, encoding, explains=explains)
+            await editor._initialize(root)
+            yield editor
         finally:
-            with contextlib.suppress(Exception):  # a dead server cannot say goodbye
-                await asyncio.wait_for(client.shutdown_async(None), START_S)
-                client.exit(None)
-            await client.stop()  # type: ignore[no-untyped-call]  # pygls leaves it unannotated
+            await editor._end()
             logs.cancel()
+
+    async def _initialize(self, root: Path) -> None:
+        encodings = [lsp.PositionEncodingKind.Utf32, lsp.PositionEncodingKind.Utf16]
+        params = lsp.InitializeParams(
+            capabilities=lsp.ClientCapabilities(
+                general=lsp.GeneralClientCapabilities(position_encodings=encodings),
+                experimental={"fimls": {"grows": True}},
+            ),
+            root_uri=root.as_uri(),
+        )
+        try:
+            answer = await self._answer(self._client.initialize_async(params), START_S)
+        except JsonRpcException as error:
+            raise EngineFailed(f"{self._name}: refuses to initialize: {error}") from error
+        self._client.initialized(lsp.InitializedParams())
+        capabilities = answer.capabilities
+        self._encoding = Encoding(str(capabilities.position_encoding or Encoding.UTF16.value))
+        commands = capabilities.execute_command_provider
+        self._explains = commands is not None and EXPLAIN in commands.commands
+        self._is_up = True
+
+    async def _end(self) -> None:
+        """Politely, where it has ever answered; what then still runs is killed."""
+        if self._is_up:
+            with contextlib.suppress(EngineFailed, JsonRpcException):
+                await self._answer(self._client.shutdown_async(None), START_S)
+                self._client.exit(None)
+                await asyncio.wait({self._ended}, timeout=START_S)
+        if not self._ended.done():
+            self._process.kill()
+        await self._ended
+        await self._client.stop()  # type: ignore[no-untyped-call]  # pygls leaves it unannotated
+
+    async def _answer(self, request: Awaitable[T], within_s: float = 0.0) -> T:
+        """What the server answers; ``JsonRpcException`` where that is an error."""
+        within_s = within_s or FIRST_ANSWER_S
+        answer = asyncio.ensure_future(request)
+        try:
+            await asyncio.wait(
+                {answer, self._ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if answer.done() and not self._ended.done():
+                return answer.result()
+        finally:
+            answer.cancel()  # who does not wait any more takes it back
+        if self._ended.done():
+            raise EngineFailed(f"{self._name}: ended with status {self._ended.result()}")
+        raise EngineFailed(f"{self._name}: no answer in {within_s:g} s")
+
+    async def _execute(self, command: str) -> Any:
+        """What one of our own server's commands tells; ``None`` where it has none."""
+        params = lsp.ExecuteCommandParams(command)
+        with contextlib.suppress(JsonRpcException):
+            return await self._answer(self._client.workspace_execute_command_async(params))
+        return None
 
     async def ping_ms(self) -> float | None:
         """The time to the answer of a question that costs nothing; ``None`` if it has none."""
         started_s = time.perf_counter()
-        try:
-            told = await self._client.workspace_execute_command_async(
-                lsp.ExecuteCommandParams(STATUS)
-            )
-        except JsonRpcException:
-            return None
+        told = await self._execute(STATUS)
         return None if told is None else (time.perf_counter() - started_s) * 1000
 
     async def play(self, session: Session, server: str, *, at_human_pace: bool) -> list[Record]:
@@ -155,12 +196,10 @@ class Editor:
         self._has_grown.clear()
         started_s = time.perf_counter()
         try:
-            shown = await asyncio.wait_for(
-                self._client.text_document_inline_completion_async(params), FIRST_ANSWER_S
-            )
+            shown = await self._answer(self._client.text_document_inline_completion_async(params))
             t_shown_ms = t_ms = (time.perf_counter() - started_s) * 1000
             if await self._is_thinking():
-                await asyncio.wait_for(self._has_grown.wait(), FIRST_ANSWER_S)
+                await self._answer(self._has_grown.wait())
                 t_ms = (time.perf_counter() - started_s) * 1000
         except (asyncio.CancelledError, JsonRpcException):
             t_ms = t_shown_ms or (time.perf_counter() - started_s) * 1000
@@ -178,14 +217,13 @@ class Editor:
         """Whether what was answered is a part, and the rest is still being computed."""
         if not self._explains:
             return False
-        told = await self._client.workspace_execute_command_async(lsp.ExecuteCommandParams(STATUS))
+        told = await self._execute(STATUS)
         return isinstance(told, dict) and told.get("state") == "thinking"
 
     async def _explain(self, t_answer_ms: float) -> dict[str, Any]:
         if not self._explains:
             return {}
-        params = lsp.ExecuteCommandParams(EXPLAIN)
-        told = await self._client.workspace_execute_command_async(params)
+        told = await self._execute(EXPLAIN)
         if not isinstance(told, dict):
             return {}
         if not told["cached"]:
@@ -205,12 +243,11 @@ class Editor:
             "cached": told["cached"],
         }
 
-
-async def _pass_over(client: LanguageClient) -> None:
-    """Read what a server logs: some stop when nobody does."""
-    server = client._server  # noqa: SLF001 - pygls has no other way
-    while server is not None and server.stderr is not None and await server.stderr.read(65536):
-        pass
+    async def _pass_over(self) -> None:
+        """Read what a server logs: some stop when nobody does."""
+        logged = self._process.stderr
+        while logged is not None and await logged.read(65536):
+            pass
 
 
 def _text(answer: Any) -> str:

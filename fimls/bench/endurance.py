@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shlex
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from fimls.bench.load import words
 from fimls.config import Source
 
 N_REPORTS = 10
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         config = Path(folder) / "config.toml"
         config.write_text(SCRIPTED, encoding="utf-8")
         ours = [sys.executable, "-m", "fimls", "--stdio", "--config", str(config)]
-        marks = asyncio.run(_follow(shlex.split(args.server) if args.server else ours, args.keys))
+        marks = asyncio.run(_follow(words(args.server) or ours, args.keys))
     grown = growth_kb(marks)
     told = "not measured: too few keys" if grown is None else f"{grown:,.1f} kB a thousand keys"
     print(f"growth over the second half: {told}")

@@ -133,9 +133,8 @@ def add_parser(
 
 
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
-    if args.server:
-        command = shlex.split(args.server)
-    else:
+    command = words(args.server)
+    if not command:
         _check_engine(sources)
         command = [sys.executable, "-m", "fimls", "--stdio", *passed_on(args)]
     try:
@@ -163,12 +162,20 @@ def _check_engine(sources: Sequence[Source]) -> None:
         )
 
 
+def words(command: str) -> list[str]:
+    """A ``--server`` as a shell would split it; raises ``ConfigError``. None of it: ours."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"--server {command}: {error}; quote it as for a shell") from error
+
+
 def passed_on(args: argparse.Namespace) -> list[str]:
     """The settings of our own command line, for the servers we start."""
-    words = ["--config", args.config] if hasattr(args, "config") else []
-    words += [word for name in getattr(args, "profile", []) for word in ("--profile", name)]
-    words += ["--model", args.model] if hasattr(args, "model") else []
-    return words + [word for setting in getattr(args, "set", []) for word in ("--set", setting)]
+    passed = ["--config", args.config] if hasattr(args, "config") else []
+    passed += [word for name in getattr(args, "profile", []) for word in ("--profile", name)]
+    passed += ["--model", args.model] if hasattr(args, "model") else []
+    return passed + [word for setting in getattr(args, "set", []) for word in ("--set", setting)]
 
 
 async def _follow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from fimls.bench.editor import Editor
 from fimls.bench.peer import Peer
 from fimls.bench.records import Cost, Record
 from fimls.bench.sessions import Event, Session
+from fimls.errors import EngineFailed
 
 MEGABYTE = 1024 * 1024
 OURS, PEER = "server", "peer"
@@ -94,15 +95,24 @@ async def _warm_up(editor: Editor, peer: Peer | None) -> None:
         await asyncio.to_thread(peer.play, tiny, PEER, at_human_pace=False)
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
-
-
 def _cpu_s(pid: int) -> float:
-    return sum(times.user + times.system for times in (p.cpu_times() for p in _family(pid)))
+    return _sum(pid, lambda process: sum(process.cpu_times()[:2]))
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of a process and its children."""
-    return sum(process.memory_info().rss for process in _family(pid)) / MEGABYTE
+    """Resident memory of a process and its children. Raises ``EngineFailed`` where it is gone."""
+    return _sum(pid, lambda process: process.memory_info().rss) / MEGABYTE
+
+
+def _sum(pid: int, figure: Callable[[psutil.Process], float]) -> float:
+    """Over a process and its children, which come and go."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess as error:
+        raise EngineFailed("the measured server has ended") from error
+    total = 0.0
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += figure(member)
+    return total

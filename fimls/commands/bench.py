@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -131,11 +130,12 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
             "--set", f"engine.n_threads={n_threads}",
             "--set", f"engine.n_threads_batch={n_threads}",
             "--set", "engine.process=own", "--set", "completion.economy=false"]  # fmt: skip
-    if not args.server:
+    theirs = load_test.words(args.server)
+    if not theirs:
         _calibrate(config, n_threads)
     plan = Plan(
         sessions=chosen,
-        command=shlex.split(args.server) if args.server else ours,
+        command=theirs or ours,
         peer=args.peer,
         model=models.resolve(config.completion.model, models.models_dir(config.models)),
         n_threads=n_threads,
