@@ -20,7 +20,8 @@ def _run(match: re.Match[str]) -> str:
 
 
 if __name__ == "__main__":
-    for page in sorted(Path(__file__).parent.glob("*.md")):
+    here = Path(__file__).parent
+    for page in [here.parent / "README.md", *sorted(here.glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         fresh = PART.sub(_run, text)
         if fresh != text:

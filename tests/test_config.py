@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from fimls.commands.config import json_schema, markdown, toml
+from fimls.commands.config import brief, json_schema, markdown, toml
 from fimls.config import (
     Config,
     Project,
@@ -26,9 +27,10 @@ from fimls.config import (
     user_file,
     user_file_path,
 )
-from fimls.errors import ConfigError
+from fimls.errors import BadRequest, ConfigError
 
 DOCUMENTATION = Path(__file__).parent.parent / "docs" / "configuration.md"
+README = Path(__file__).parent.parent / "README.md"
 
 
 def source(kind: SourceKind = SourceKind.USER_FILE, /, **values: object) -> Source:
@@ -303,6 +305,15 @@ def test_documentation_is_generated() -> None:
     """docs/configuration.md holds the tables that the schema makes; `make docs` writes them."""
     tables = f"config --markdown -->\n{markdown()}\n<!-- end"
     assert tables in DOCUMENTATION.read_text(encoding="utf-8")
+
+
+def test_the_readmes_table_is_generated() -> None:
+    """What it prints of the options is what the schema says; `make docs` writes it."""
+    part = r"<!-- begin: fimls config --markdown (.+?) -->\n(.*?)\n<!-- end"
+    [(names, table)] = re.findall(part, README.read_text(encoding="utf-8"), re.DOTALL)
+    assert table == brief(names.split())
+    with pytest.raises(BadRequest, match="completion.modle is no option"):
+        brief(["completion.modle"])
 
 
 def test_json_schema_describes_every_option() -> None:

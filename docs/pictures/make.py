@@ -2,6 +2,7 @@
 
     python docs/pictures/make.py            # all
     python docs/pictures/make.py neovim     # neovim.svg and the animation session.svg
+    python docs/pictures/make.py review     # review.svg: a finding, and its quick fix on offer
     python docs/pictures/make.py vscode     # vscode.png
     python docs/pictures/make.py emacs      # emacs.svg; and so helix.svg, vim.svg
 
@@ -49,6 +50,18 @@ PLAIN = (
     "vim.api.nvim_set_hl(0, 'ComplHint', { fg = '#8a92a3', italic = true })"
 )
 
+SEARCH = """\
+from bisect import bisect_left
+
+
+def index(values: list[int], wanted: int) -> int:
+    at = bisect_left(wanted, values)
+    if at < len(values) and values[at] == wanted:
+        return at
+    return -1
+"""
+LINES = "vim.diagnostic.config({ virtual_lines = true, signs = false });"
+
 # Emacs does not ask a terminal what its background is, and takes it for a light one.
 DARK = "(setq frame-background-mode 'dark) (mapc #'frame-set-background-mode (frame-list))"
 
@@ -91,6 +104,28 @@ def neovim_pictures(home: Path) -> None:
         facts = vim.explain()
         print({key: facts[key] for key in ("stop_reason", "n_generated", "t_total_ms")})
     (HERE / "session.svg").write_text(svg(frames, "Typing with fimls"), encoding="utf-8")
+
+
+def review_picture(home: Path) -> None:
+    """``review.svg``: what "Review file" finds in a function."""
+    file = home / "search.py"
+    file.write_text(SEARCH, encoding="utf-8")
+    env = serving.real_model(home / "config", MODEL) | {"FIMLS_REVIEW_ASK": "false"}
+    look = {"before_setup": PLAIN + LINES, "rows": 11, "columns": 88}
+    with Neovim(install.neovim_12(), home, file, env, **look) as vim:  # type: ignore[arg-type] # a plain dict
+        vim.ready()
+        vim.lua(
+            "vim.lsp.buf.code_action({ apply = true, filter = function(action)"
+            " return vim.startswith(action.title, 'Review file') end })"
+        )
+        vim.terminal.wait(
+            "a finding", lambda: vim.lua("return #vim.diagnostic.get(0)"), timeout_s=60
+        )
+        vim.type("5G")
+        vim.settle(0.5)
+        (HERE / "review.svg").write_text(
+            svg([shot(vim, 1.0)], "A review by fimls in Neovim"), encoding="utf-8"
+        )
 
 
 def vscode_picture(home: Path) -> None:
@@ -164,7 +199,7 @@ def save(terminal: Terminal, name: str, title: str) -> None:
 
 
 def main(names: list[str]) -> None:
-    makers = {"neovim": neovim_pictures, "vscode": vscode_picture}
+    makers = {"neovim": neovim_pictures, "review": review_picture, "vscode": vscode_picture}
     makers |= {"emacs": emacs_picture, "helix": helix_picture, "vim": vim_picture}
     for name in names or makers:
         with tempfile.TemporaryDirectory() as home:

@@ -16,6 +16,7 @@ from fimls.config import (
     options,
     user_file_path,
 )
+from fimls.errors import BadRequest
 
 
 def add_parser(
@@ -29,7 +30,9 @@ def add_parser(
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--path", action="store_true", help="print the path of the user's file")
-    form.add_argument("--markdown", action="store_true", help="print all options as tables")
+    form.add_argument(
+        "--markdown", nargs="*", metavar="OPTION", help="print options as tables, all or these"
+    )
     form.add_argument("--json-schema", action="store_true", help="print all options as JSON Schema")
     return parser
 
@@ -37,8 +40,8 @@ def add_parser(
 def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     if args.path:
         print(user_file_path())
-    elif args.markdown:
-        print(markdown())
+    elif args.markdown is not None:
+        print(brief(args.markdown) if args.markdown else markdown())
     elif args.json_schema:
         print(json.dumps(json_schema(), indent=2))
     else:
@@ -62,6 +65,17 @@ def in_force(config: Config) -> str:
         # Values may be secrets (headers, keys): names suffice to see what is set.
         lines += [f"kind = {toml(table['kind'])}", *(f"# {key}" for key in table if key != "kind")]
     return "\n".join(lines[1:])
+
+
+def brief(names: Iterable[str]) -> str:
+    """One table of some options, for the README. Raises ``BadRequest`` for a name that is none."""
+    rows = ["| Option | Default | Meaning |", "| --- | --- | --- |"]
+    for name in names:
+        found = options().get(name)
+        if found is None:
+            raise BadRequest(f'{name} is no option; "fimls config" shows them all')
+        rows.append(f"| `{found.name}` | `{toml(found.default)}` | {found.doc} |")
+    return "\n".join(rows)
 
 
 def markdown() -> str:
