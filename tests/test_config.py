@@ -312,7 +312,7 @@ def test_the_readmes_table_is_generated() -> None:
     part = r"<!-- begin: fimls config --markdown (.+?) -->\n(.*?)\n<!-- end"
     [(names, table)] = re.findall(part, README.read_text(encoding="utf-8"), re.DOTALL)
     assert table == brief(names.split())
-    with pytest.raises(BadRequest, match="completion.modle is no option"):
+    with pytest.raises(BadRequest, match=r"completion\.modle is no option"):
         brief(["completion.modle"])
 
 
