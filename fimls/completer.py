@@ -104,14 +104,21 @@ class Completer:
         """Make ready for the next request at a place, while nobody types.
 
         Blocks for seconds, at the lowest priority. What was evaluated before ``cancel`` stays
-        warm, and the place keeps its anchor until the better one is whole. Raises ``FimlsError``.
+        warm, and the place keeps its anchor until the better one is whole. On an engine that
+        prepares nothing ahead the next request is the one to have it evaluated, where that
+        takes no longer than a completion may. Raises ``FimlsError``.
         """
-        if self._engine.prompt_tokens_per_s is None:
-            return  # another machine's time is not ours to spend
+        options, speed = self._options, self._engine.prompt_tokens_per_s
+        if speed is None:
+            return  # its windows are whole
         better = self._prompter.better(Cursor.at(document, offset), chunks)
         if better is None:
             return
         prompt, use = better
+        if not self._engine.prepares_ahead:
+            if options.n_prefix + options.n_suffix <= speed * options.t_max_predict_ms / 1000:
+                use()
+            return
         stream = self._engine.stream(Request(prompt, 1, priority=Priority.IDLE), cancel)
         try:
             is_ready = next(stream, None) is not None or stream.usage.ended

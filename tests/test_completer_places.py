@@ -59,8 +59,23 @@ def test_an_engine_that_does_not_tell_its_speed_gets_whole_windows() -> None:
     completer = open_completer(engine)
     ask(completer, HERE)
     completer.prepare(document(HERE), HERE, Cancel())
-    assert len(engine.requests) == 1, "a remote engine's time is not ours to spend"
+    assert len(engine.requests) == 1
     assert n_prompts(engine)[0] > 900
+
+
+@pytest.mark.parametrize(("tokens_per_s", "n_after"), [(400.0, 900), (200.0, 0)])
+def test_another_machine_prepares_nothing_ahead(tokens_per_s: float, n_after: int) -> None:
+    """Who has paused gets the whole window with the next key, if that is quick enough."""
+    engine = ScriptedEngine("1\n", prompt_tokens_per_s=tokens_per_s, prepares_ahead=False)
+    completer = open_completer(engine, t_max_cold_ms=1000, t_max_predict_ms=4000)
+    ask(completer, HERE)
+    completer.prepare(document(HERE), HERE, Cancel())
+    assert len(engine.requests) == 1, "another machine's time is not ours to spend"
+    ask(completer, HERE, "; x = ")
+    small, after = n_prompts(engine)
+    assert small < 330
+    assert after > n_after
+    assert (after > 330) == (n_after > 0)
 
 
 def test_prepared_windows_are_whole_and_taken_next(engine: ScriptedEngine) -> None:

@@ -121,7 +121,7 @@ def test_n_predict_is_ours() -> None:
 def test_llama_server_takes_our_ids() -> None:
     """Ids go out as they are; the first event tells what the cache held."""
     with TinyServer(native(("a", 64), (" +", 488), ("", 151643), ("!", 0))) as server:
-        text, usage = generate(engine(server.url, "llama-server"), IDS, seed=3)
+        text, usage = generate(engine(server.url, "llama-server"), IDS, seed=3, temperature=0.5)
     assert (text, usage.ended, usage.n_evaluated, usage.n_prompt) == ("a +", True, 1, 12)
     body = server.bodies[0]
     assert server.paths == ["/completion"]

@@ -23,5 +23,9 @@ class AroundEngine:
     def prompt_tokens_per_s(self) -> float | None:
         return self._engine.prompt_tokens_per_s
 
+    @property
+    def prepares_ahead(self) -> bool:
+        return self._engine.prepares_ahead
+
     def close(self) -> None:
         self._engine.close()

@@ -115,7 +115,11 @@ class Engine(Protocol):
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
-        """How fast a prompt is evaluated, as measured on this machine; ``None`` while unknown."""
+        """How fast a prompt is evaluated, as measured where it is; ``None`` while unknown."""
+
+    @property
+    def prepares_ahead(self) -> bool:
+        """Whether its idle time is ours to spend: true of an engine on this machine only."""
 
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         """Start generating. Raises ``EngineError``; a set ``cancel`` ends it within a token."""

@@ -85,6 +85,10 @@ class FallbackEngine:
     def prompt_tokens_per_s(self) -> float | None:
         return self._active().prompt_tokens_per_s
 
+    @property
+    def prepares_ahead(self) -> bool:
+        return self._active().prepares_ahead
+
     def stream(self, request: Request, cancel: Cancel) -> Stream:
         """Ask whoever is there; before the first piece, the local engine can still take over."""
         if self._active() is self._remote:

@@ -79,6 +79,10 @@ class LazyEngine:
     def prompt_tokens_per_s(self) -> float | None:
         return self.get().prompt_tokens_per_s
 
+    @property
+    def prepares_ahead(self) -> bool:
+        return self.get().prepares_ahead
+
     def load(self) -> None:
         """Begin to load in the background, if that is not under way or done."""
         with self._changed:

@@ -117,7 +117,8 @@ class ScriptedEngine:
     are texts for the cursor, so what ``heal`` covers is not part of them, and of
     the first and the last kind only what was not *begun* before is written; an
     end-token spelling inside one ends it there. ``requests`` keeps what was asked
-    last. ``prompt_tokens_per_s`` is a speed to pretend; ``None`` is a remote engine's.
+    last. ``prompt_tokens_per_s`` is a speed to pretend; ``None`` is that of a server which does
+    not tell. ``prepares_ahead`` is as in the protocol.
     """
 
     def __init__(
@@ -128,11 +129,13 @@ class ScriptedEngine:
         n_ctx: int = 4096,
         name: str = "scripted",
         prompt_tokens_per_s: float | None = None,
+        prepares_ahead: bool = True,
     ) -> None:
         self._script = script
         self._delay_ms = delay_ms
         self._n_ctx = n_ctx
         self.prompt_tokens_per_s = prompt_tokens_per_s
+        self.prepares_ahead = prepares_ahead
         self._vocabulary = ScriptedVocabulary(name)
         self._warm: tuple[int, ...] = ()
         self._closed = False

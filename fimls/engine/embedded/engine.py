@@ -33,15 +33,17 @@ class EmbeddedEngine:
 
     Streams compute in the thread that iterates them, one micro-batch or token
     per turn. ``settings`` are those in force; ``calibration`` is what is known
-    of their speed; ``store`` keeps the states of overwritten sequences.
+    of their speed; ``store`` keeps the states of overwritten sequences; ``flash_attention`` is
+    what llama.cpp made of the setting: enabled, disabled, or auto (by the device).
     """
+
+    prepares_ahead = True
 
     def __init__(
         self, path: Path, settings: EmbeddedSettings, progress: ProgressCallback | None = None
     ) -> None:
         n_threads = settings.n_threads or n_cores()
         self.settings = replace(settings, n_threads=n_threads)
-        native.forget_buffers()
         self._model = Model(path, self.settings, progress)
         try:
             self._vocabulary = LlamaVocabulary(self._model)
@@ -52,6 +54,7 @@ class EmbeddedEngine:
         self._n_ctx = context.n_ctx
         self.n_ubatch = context.n_ubatch
         self.buffers = native.buffers()
+        self.flash_attention = native.flash_attention()
         self.store = context.store
         self._runner = Runner(context)
         self.calibration: Calibration | None = None

@@ -17,6 +17,8 @@ from fimls.errors import EngineFailed
 class WeightlessEngine:
     """Tells of itself what the loaded engine would, since prompts depend on that."""
 
+    prepares_ahead = True
+
     def __init__(self, path: Path, settings: EmbeddedSettings, calibrations: Path) -> None:
         self._model = Model(path, settings, vocab_only=True)
         self.vocabulary = LlamaVocabulary(self._model)

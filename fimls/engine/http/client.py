@@ -160,9 +160,11 @@ class Client:
                 raise Taken
             left, pause_s = left - 1, pause_s * 2
 
-    def fetch(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A JSON document. Raises ``EngineError``."""
-        cancel = Cancel()
+    def fetch(
+        self, path: str, body: Mapping[str, Any] | None = None, cancel: Cancel | None = None
+    ) -> Any:
+        """A JSON document. Raises ``EngineError``, or ``Taken`` when cancelled."""
+        cancel = cancel or Cancel()
         answer = self.send(path, body, cancel, retries=1)
         try:
             return failures.parsed(self.who, answer.read(cancel))

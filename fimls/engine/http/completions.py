@@ -24,6 +24,7 @@ class Completions:
     """The dialect of ``/v1/completions``; the prompt comes from our template."""
 
     path = "/v1/completions"
+    prompt_tokens_per_s = None
 
     def __init__(self, settings: HttpSettings, vocabulary: Vocabulary | None = None) -> None:
         self._settings = settings
@@ -60,6 +61,7 @@ class FimEndpoint:
     """The dialect of endpoints that take ``prompt`` and ``suffix`` and own the template."""
 
     path = "/v1/fim/completions"
+    prompt_tokens_per_s = None
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
@@ -106,6 +108,7 @@ class Ollama:
     """
 
     path = "/api/generate"
+    prompt_tokens_per_s = None
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
@@ -148,6 +151,7 @@ class Chat:
     """The dialect of ``/v1/chat/completions``: for reviews where no vocabulary is shown."""
 
     path = "/v1/chat/completions"
+    prompt_tokens_per_s = None
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from fimls.engine.http.client import Client
 from fimls.engine.http.completions import Chat, Completions, FimEndpoint, Ollama
 from fimls.engine.http.llama_server import LlamaServer, RemoteVocabulary
 from fimls.engine.http.settings import HttpSettings, Kind
+from fimls.engine.http.slots import Slots, SlotStream
 from fimls.engine.http.stream import Dialect, HttpStream
 from fimls.errors import BadRequest
 
@@ -24,6 +25,8 @@ DEFAULT_N_CTX = 4096
 class HttpEngine:
     """Implements ``fimls.engine.base.Engine``. Opening it sends nothing."""
 
+    prepares_ahead = False  # another machine's time is not ours to spend
+
     def __init__(
         self,
         settings: HttpSettings,
@@ -35,6 +38,9 @@ class HttpEngine:
         self._client = client
         self._dialect = dialect
         self._vocabulary = vocabulary
+        own = {"seed", "id_slot"} & settings.params.keys()
+        is_ours = isinstance(vocabulary, RemoteVocabulary) and not own
+        self._slots = Slots(client) if is_ours else None
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -50,8 +56,7 @@ class HttpEngine:
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
-        """Unknown: it is another machine's affair."""
-        return None
+        return self._dialect.prompt_tokens_per_s
 
     @property
     def is_estimating(self) -> bool:
@@ -80,7 +85,10 @@ class HttpEngine:
     def stream(self, request: Request, cancel: Cancel) -> HttpStream:
         if request.given:
             raise BadRequest("servers weigh no given text: they tell of what they generate")
-        return HttpStream(self._client, self._dialect, request, cancel)
+        has_name = bool(request.prompt.tokens) and request.sampling.temperature == 0
+        if self._slots is None or not has_name:
+            return HttpStream(self._client, self._dialect, request, cancel)
+        return SlotStream(self._slots, self._client, self._dialect, request, cancel)
 
     def chat(
         self,

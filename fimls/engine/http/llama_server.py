@@ -33,6 +33,9 @@ ENDS = frozenset(
 # Longer texts are tokenised again each time.
 MOST_KEPT_CHARS = 200
 
+# A prompt of which fewer tokens were evaluated tells the time of a batch, not a speed.
+LEAST_MEASURED = 64
+
 # No vocabulary learns these as plain text.
 _MARKER = re.compile(
     r"<[|｜].+[|｜]>|<.*(fim|FIM).*>|\[(PREFIX|SUFFIX|MIDDLE)\]|<(PRE|SUF|MID|EOT)>"
@@ -44,6 +47,7 @@ class LlamaServer:
 
     def __init__(self, params: Mapping[str, Any], *, infill: bool) -> None:
         self.path = "/infill" if infill else "/completion"
+        self.prompt_tokens_per_s: float | None = None
         self._infill = infill
         self._params = params
 
@@ -54,7 +58,7 @@ class LlamaServer:
             "stream": True,
             "cache_prompt": True,
             "return_tokens": True,
-            "return_progress": True,  # the first event tells what the cache held
+            "return_progress": True,  # what the cache held; after each batch, what is evaluated
             "temperature": sampling.temperature,
             "top_k": 0,
             "top_p": sampling.top_p,
@@ -78,6 +82,7 @@ class LlamaServer:
         if progress:
             usage.n_prompt = progress["total"]
             usage.n_evaluated = progress["total"] - progress["cache"]
+            self._measure(progress["processed"] - progress["cache"], progress.get("time_ms", 0))
             return
         if event.get("stop"):
             usage.ended = event.get("stop_type") in {"eos", "word"}
@@ -90,6 +95,14 @@ class LlamaServer:
     def healed(self, request: Request) -> str:
         """What the first tokens will spell again."""
         return "" if self._infill else request.prompt.heal
+
+    def _measure(self, n_evaluated: int, time_ms: float) -> None:
+        """Keep the speed of prompts: half of it the latest, as others' work makes it waver."""
+        if self._infill or n_evaluated < LEAST_MEASURED or time_ms <= 0:
+            return
+        latest = n_evaluated / time_ms * 1000
+        known = self.prompt_tokens_per_s or latest
+        self.prompt_tokens_per_s = (known + latest) / 2
 
     @staticmethod
     def _prompt(request: Request) -> dict[str, Any]:

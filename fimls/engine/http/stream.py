@@ -20,6 +20,10 @@ class Dialect(Protocol):
 
     path: str
 
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """How fast prompts are evaluated, as the server tells; ``None`` where it does not."""
+
     def body(self, request: Request) -> dict[str, Any]:
         """The JSON body of a request."""
 
@@ -46,7 +50,7 @@ class HttpStream:
         self._over = False
         self._answer: Answer | None = None
         try:
-            self._answer = client.send(dialect.path, dialect.body(request), cancel)
+            self._answer = client.send(dialect.path, self._body(), cancel)
         except Taken:
             self._over = True
         else:
@@ -79,6 +83,10 @@ class HttpStream:
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.close()
+
+    def _body(self) -> dict[str, Any]:
+        """What is sent. Raises ``Taken``."""
+        return self._dialect.body(self._request)
 
     def _pull(self) -> None:
         """Take one event from the network.

@@ -40,6 +40,8 @@ class AttachedEngine:
     told once, and the next request starts it again.
     """
 
+    prepares_ahead = True
+
     def __init__(
         self,
         link: Link,
