@@ -33,8 +33,7 @@ class EmbeddedEngine:
 
     Streams compute in the thread that iterates them, one micro-batch or token
     per turn. ``settings`` are those in force; ``calibration`` is what is known
-    of their speed; ``store`` keeps the states of overwritten sequences; ``flash_attention`` is
-    what llama.cpp made of the setting: enabled, disabled, or auto (by the device).
+    of their speed; ``store`` keeps the states of overwritten sequences.
     """
 
     prepares_ahead = True
@@ -44,6 +43,7 @@ class EmbeddedEngine:
     ) -> None:
         n_threads = settings.n_threads or n_cores()
         self.settings = replace(settings, n_threads=n_threads)
+        native.forget_buffers()
         self._model = Model(path, self.settings, progress)
         try:
             self._vocabulary = LlamaVocabulary(self._model)
@@ -54,7 +54,6 @@ class EmbeddedEngine:
         self._n_ctx = context.n_ctx
         self.n_ubatch = context.n_ubatch
         self.buffers = native.buffers()
-        self.flash_attention = native.flash_attention()
         self.store = context.store
         self._runner = Runner(context)
         self.calibration: Calibration | None = None
