@@ -196,6 +196,31 @@ async def test_unchanged_functions_are_not_asked_about_again(edit: Edit) -> None
         assert len(shown(editor, uri)) == 1
 
 
+async def test_what_is_known_is_shown_at_once(edit: Edit) -> None:
+    """A file that was closed is open again: nothing is asked, and its findings come as one."""
+    told: list[tuple[str, int]] = []
+
+    class Told(dict[str, Any]):
+        def __setitem__(self, uri: str, found: Any) -> None:
+            told.append((uri, len(found)))
+            super().__setitem__(uri, found)
+
+    functions = [MEAN.replace("mean", f"mean_{n}").replace("zero", f"zero_{n}") for n in range(3)]
+    async with edit(reviewing(), client=PUSHED) as editor:
+        text = "\n\n".join(functions)
+        uri = editor.open(text)
+        await review(editor, uri)
+        document = types.TextDocumentIdentifier(uri)
+        editor.client.text_document_did_close(types.DidCloseTextDocumentParams(document))
+        await editor.eventually(lambda: shown(editor, uri) == [])
+        editor.client.diagnostics = Told()
+        editor.open(text)
+        await review(editor, uri)
+        expected = "fimls: 6 parts reviewed (6 unchanged since the last time); 3 findings"
+        assert editor.messages[-1] == expected
+        assert told == [(uri, 3)]
+
+
 async def test_a_function_that_changes_during_its_review(edit: Edit) -> None:
     """What is said about text that is gone is dropped, and told."""
     async with edit(reviewing(delay_ms=50), client=PUSHED) as editor:
