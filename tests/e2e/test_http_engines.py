@@ -229,6 +229,31 @@ def test_the_server_stops_in_mid_prompt(llama_server: str) -> None:
     assert again.usage.n_evaluated > 200
 
 
+def test_a_prompt_that_was_taken_back_is_gone_on_with(llama_server: str) -> None:
+    """The next request waits for the slot that is at it, although another one is free."""
+    engine = connect(llama_server)
+    assert engine.vocabulary is not None
+    code = "".join(f"def g{n}(x):\n    return x * {n}\n" for n in range(120))
+    ids = tuple(engine.vocabulary.tokenize(code))[:700]
+    while is_computing(llama_server):
+        time.sleep(0.02)
+    cancel = Cancel()
+    first = engine.stream(Request(source(ids), 1), cancel)  # it has begun to read
+    cancel.set()
+    first.close()
+    stream = engine.stream(Request(source((*ids, 16)), 1), Cancel())
+    next(stream)
+    stream.close()
+    print(f"{stream.usage.n_evaluated} of 701 tokens were left to evaluate")
+    assert stream.usage.n_evaluated < 701 - 200, "all of its first batch is in the slot"
+    assert engine.prompt_tokens_per_s is not None
+    assert engine.prompt_tokens_per_s > 0
+
+
+def source(ids: tuple[int, ...]) -> Prompt:
+    return Prompt((Segment(SegmentKind.SOURCE, "", ids),))
+
+
 def test_faults_between_us_and_a_real_server(llama_server: str) -> None:
     """Reset in mid-stream, slow, garbled: an error each, and then all is well again."""
     engine_url = int(llama_server.rpartition(":")[2])
