@@ -34,9 +34,13 @@ def pop(stack: list[_Open], closer: str) -> _Open | None:
 
 
 def is_loose(text: str, mark: Mark, language: Language) -> bool:
-    """Whether a closer may stand alone, as the shell's ``name)``; first on its line it may not."""
+    """Whether a closer may stand alone, as the shell's ``name)``.
+
+    First on its line it may not, nor beside another.
+    """
     line = text.rfind("\n", 0, mark.start) + 1
-    return mark.name in language.loose and bool(text[line : mark.start].strip())
+    is_single = mark.name * 2 not in text[max(0, mark.start - 1) : mark.end + 1]
+    return mark.name in language.loose and is_single and bool(text[line : mark.start].strip())
 
 
 class Closed(Enum):

@@ -206,14 +206,10 @@ class Choice:
             if shorter and self.judge.is_no_worse_than(text[:shorter], text):
                 return Cut(shorter, StopReason.SUFFIX)
         at = self._unended(text, len(text))
-        if not self._n_errors(text, at):
-            return Cut(at, StopReason.END)
-        ends = [at] + [
-            end
-            for end in self._boundaries(text, at)[:3]
-            if not self._drops_good_closer(text, end, at)
-        ]
-        return Cut(self._fewest_errors(text, ends), StopReason.END)
+        # In a file that is not finished, a whole line less may only seem to be a fault less.
+        ends = (at, *self._boundaries(text, at)[:3])
+        sound = (end for end in ends if not self._n_errors(text, end))
+        return Cut(next(sound, at), StopReason.END)
 
     def _at_cap(self, text: str, reason: StopReason) -> Cut:
         """In the middle of something: up to the last line end whose whole parses."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from fimls.scope.grammars import load
 from fimls.scope.site import Site
+
+# A macro that stands for whole statements, or for halves of them: no grammar knows.
+_MACRO = re.compile(r"(?<=[;{})]\n)[ \t]*(?=[a-z]*[A-Z])\w*_\w*(?=[ \t]*\n)")
 
 
 @dataclass(slots=True)
@@ -24,7 +28,10 @@ class Judge:
             if grammar is None or self._is_stuck:
                 return None
             before, after = self.site.context
-            self._counts[text] = grammar.n_errors(before + text + after)
+            whole = before + text + after
+            if language.macros:
+                whole = _MACRO.sub(lambda found: " " * len(found.group()), whole)
+            self._counts[text] = grammar.n_errors(whole)
             self._is_stuck = self._counts[text] is None
         return self._counts[text]
 

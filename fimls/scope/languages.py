@@ -15,6 +15,7 @@ _C_GOES_ON = ("else", "catch", "finally", "while")
 _C_CONTAINER = (
     r"\b(class|struct|interface|enum|union|namespace|extern)\b(?!.*\)\s*(const|noexcept)?$)"
 )
+_C_CLAUSES = ("__attribute__", "noexcept", "override", "final", "requires")
 _C_STRINGS = ('"', "'")
 _BLOCK = (("/*", "*/"),)
 _JS_STATEMENT = r"(return|const|let|var|throw)\b(?!\s*[?:,(=}])|(if|for|while|switch)\s*\(|try\s*\{"
@@ -43,19 +44,23 @@ class Language:
     block_comments: tuple[tuple[str, str], ...] = _BLOCK
     strings: tuple[str, ...] = _C_STRINGS
     long_strings: tuple[tuple[str, str], ...] = ()
+    interpolation: tuple[str, str] | None = None  # what begins and ends code inside a string
     doubled: tuple[str, ...] = ()  # openers of long strings in which a doubled closer is text
     chars: bool = False  # ' begins a one-character literal, or nothing at all
     regexes: bool = False  # /…/ may be a literal
-    heredocs: bool = False  # <<END begins a text that ends at a line of END
+    heredocs: str = ""  # a pattern: before END it begins a text that ends at a line of END
     tags: bool = False  # <name>…</name> nest
     indented: bool = False
     semicolons: bool = False  # statements end with ;
+    separator: str = ""  # what else they end with
     strict: bool = False  # all of them, so that a type may stand on a line of its own
     ends: tuple[str, ...] = ()
     definition: str = ""
     container: str = ""
     goes_on: tuple[str, ...] = _C_GOES_ON
     clauses: tuple[str, ...] = ()  # words, in any case, that go on within a statement
+    annotation: str = ""  # a pattern of how they begin that belong to the definition below them
+    colon_blocks: tuple[str, ...] = ()  # words whose block a : may open, and end… close
     once: tuple[str, ...] = ()  # those of them that a statement has once
     statement: str = ""  # a pattern: such a line stands in no { } between parentheses
     unfinished: str = ""  # a pattern: what a line ends in that goes on; else the usual operators
@@ -65,6 +70,7 @@ class Language:
     before_parse: str = ""  # what the grammar needs ahead of a fragment
     item: str = ""  # begins an item of a list, which may stand at the column of its key
     conditionals: bool = False  # #if … #endif are blocks
+    macros: bool = False  # a word on a line of its own may stand for any code
     dialects: bool = False  # the grammar knows one of many: its faults say nothing
 
 
@@ -79,6 +85,7 @@ LANGUAGES: tuple[Language, ...] = (
         definition=r"(async|def|class)\b|@",
         container=r"class\b",
         goes_on=("else", "elif", "except", "finally", "case"),
+        annotation="@",
     ),
     Language(
         "javascript",
@@ -90,6 +97,8 @@ LANGUAGES: tuple[Language, ...] = (
         tags=True,
         semicolons=True,
         container=r"\bclass\b",
+        annotation="@",
+        interpolation=("${", "}"),
     ),
     Language(
         "typescript",
@@ -99,6 +108,9 @@ LANGUAGES: tuple[Language, ...] = (
         statement=_JS_STATEMENT,
         semicolons=True,
         container=r"\b(class|interface|enum|namespace|module)\b",
+        annotation="@",
+        clauses=("extends", "implements"),
+        interpolation=("${", "}"),
     ),
     Language(
         "tsx",
@@ -110,6 +122,9 @@ LANGUAGES: tuple[Language, ...] = (
         tags=True,
         semicolons=True,
         container=r"\b(class|interface|enum|namespace|module)\b",
+        annotation="@",
+        clauses=("extends", "implements"),
+        interpolation=("${", "}"),
     ),
     Language(
         "go",
@@ -126,15 +141,19 @@ LANGUAGES: tuple[Language, ...] = (
         chars=True,
         semicolons=True,
         container=r"^\s*(pub\b.*|unsafe\s+)?\b(struct|enum|trait|impl|mod|union|extern)\b",
+        annotation=r"#\[",
+        clauses=("where",),
     ),
     Language(
         "c",
         (".c", ".h"),
         semicolons=True,
         strict=True,
-        container=_C_CONTAINER,
+        container=r"\b(class|namespace|extern)\b",  # a struct holds declarations
         labels=True,
         conditionals=True,
+        clauses=_C_CLAUSES,
+        macros=True,
     ),
     Language(
         "cpp",
@@ -146,6 +165,9 @@ LANGUAGES: tuple[Language, ...] = (
         strict=True,
         container=_C_CONTAINER,
         labels=True,
+        annotation=r"\[",
+        clauses=_C_CLAUSES,
+        macros=True,
     ),
     Language(
         "java",
@@ -155,6 +177,8 @@ LANGUAGES: tuple[Language, ...] = (
         strict=True,
         container=r"\b(class|interface|enum|record|@interface)\b",
         labels=True,
+        annotation="@",
+        clauses=("extends", "implements", "permits", "throws"),
     ),
     Language(
         "csharp",
@@ -167,12 +191,17 @@ LANGUAGES: tuple[Language, ...] = (
         strict=True,
         container=r"\b(class|interface|enum|record|struct|namespace)\b",
         labels=True,
+        annotation=r"\[",
+        clauses=("where",),
     ),
     Language(
         "kotlin",
         (".kt", ".kts"),
         long_strings=(('"""', '"""'),),
         container=r"\b(class|interface|object)\b",
+        annotation="@",
+        clauses=("where",),
+        interpolation=("${", "}"),
     ),
     Language(
         "scala",
@@ -180,6 +209,8 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"""', '"""'),),
         container=r"\b(class|trait|object|package)\b",
         goes_on=(*_C_GOES_ON, "yield", "extends", "with", "match"),
+        annotation="@",
+        interpolation=("${", "}"),
     ),
     Language(
         "swift",
@@ -188,6 +219,9 @@ LANGUAGES: tuple[Language, ...] = (
         strings=('"',),
         long_strings=(('"""', '"""'),),
         container=r"\b(class|struct|enum|extension|protocol|actor)\b",
+        annotation="@",
+        clauses=("where",),
+        interpolation=("\\(", ")"),
     ),
     Language(
         "php",
@@ -197,8 +231,11 @@ LANGUAGES: tuple[Language, ...] = (
         semicolons=True,
         container=r"\b(class|interface|trait|enum|namespace)\b",
         goes_on=(*_C_GOES_ON, "elseif"),
+        clauses=("extends", "implements"),
+        annotation=r"#\[",
+        colon_blocks=("if", "foreach", "for", "while", "switch", "declare"),
         before_parse="<?php ",
-        heredocs=True,
+        heredocs=r"<<< ?",
     ),
     Language(
         "ruby",
@@ -210,7 +247,9 @@ LANGUAGES: tuple[Language, ...] = (
         definition=r"(def|class|module|describe|context|it)\b",
         container=r"(class|module|describe|context)\b",
         goes_on=("else", "elsif", "when", "in", "rescue", "ensure"),
-        heredocs=True,
+        heredocs="<<[-~]?",
+        regexes=True,
+        interpolation=("#{", "}"),
     ),
     Language(
         "lua",
@@ -251,7 +290,8 @@ LANGUAGES: tuple[Language, ...] = (
         unfinished=r"\\|\||&&|[({]",
         definition=r"(function\s+)?[\w:-]+\s*\(\)|function\b",
         goes_on=("else", "elif", "then", "do", "{"),
-        heredocs=True,
+        heredocs=r"<<-? ?\\?",
+        interpolation=("$(", ")"),
     ),
     Language(
         "html",
@@ -273,7 +313,15 @@ LANGUAGES: tuple[Language, ...] = (
         container=r"@(media|supports|layer|container|keyframes)\b",
         goes_on=(),
     ),
-    Language("json", (".json", ".jsonc"), ("jsonc", "ipynb"), strings=('"',), goes_on=()),
+    Language(
+        "json",
+        (".json", ".jsonc"),
+        ("jsonc", "ipynb"),
+        strings=('"',),
+        semicolons=True,
+        separator=",",
+        goes_on=(),
+    ),
     Language(
         "yaml",
         (".yaml", ".yml"),
@@ -300,6 +348,7 @@ LANGUAGES: tuple[Language, ...] = (
         goes_on=(),
         clauses=_SQL_ONCE + _SQL_OFTEN,
         once=_SQL_ONCE,
+        unfinished="[^;]",
         dialects=True,
     ),
     Language(

@@ -193,7 +193,7 @@ def is_unfinished(line: str, language: Language) -> bool:
         return bare.endswith("\\")
     if language.unfinished:
         return re.search(rf"({language.unfinished})$", bare) is not None
-    if bare.endswith(("++", "--")) or (language.tags and _TAG_CLOSED.search(bare)):
+    if bare.endswith(("++", "--", "?>")) or (language.tags and _TAG_CLOSED.search(bare)):
         return False
     found = _UNFINISHED.search(bare)
     if not found:

@@ -57,7 +57,7 @@ def start_of_second(lines: list[Line], language: Language) -> int | None:
 
     Comments and annotations before it belong to it, and so do the lines of a long header.
     """
-    if _ASSIGNS.search(lines[-1].text):
+    if not lines or _ASSIGNS.search(lines[-1].text):
         return None
     first = len(lines) - 1
     if first and lines[first].text.startswith("{"):

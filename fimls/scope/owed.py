@@ -101,9 +101,10 @@ def _matching(
         for i in range(index, -1, -1)
         if matches(stack[i].name, closer.name) and stack[i].start not in values
     ]
-    if not closer.is_on_line:
+    if closer.is_first:
+        # The last line of a longer header stands anywhere: then no other bracket fits.
+        kinds = [i for i in kinds if stack[i].indent == closer.indent] or kinds
+    elif not closer.is_on_line:
         # Nothing that was opened further right is closed left of there.
         kinds = [i for i in kinds if stack[i].indent <= closer.indent] or kinds
-    if closer.is_first:
-        kinds = [i for i in kinds if stack[i].indent == closer.indent] or kinds
     return kinds[0] if kinds else None

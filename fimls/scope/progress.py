@@ -72,7 +72,8 @@ class Progress:
         """Whether the cursor is at the top level or in a class body."""
         if self.site.language.indented:
             return self.floor is not None and self.floor.member
-        if not self.site.is_fresh or conditionals.n_open(self.choice.lines, branches=True):
+        is_begun = not (self.site.is_fresh or self.site.is_first_word)
+        if is_begun or conditionals.n_open(self.choice.lines, branches=True):
             return False
         inner = self.brackets.inner
         return inner is None or (
@@ -88,12 +89,13 @@ class Progress:
         """Take a whole line, unless it is inside what the text opened; perhaps it repeats."""
         start = self.line_start
         is_in_body = self.brackets.body is not None and self.line_depth == 1
-        if (self.line_depth and not is_in_body) or not (self.site.is_fresh or start):
+        is_from_start = start or self.site.is_fresh or self.site.is_first_word
+        if (self.line_depth and not is_in_body) or not is_from_start:
             return None
         if conditionals.is_owed_end(line, self.choice.lines, self.site):
             return self.stop(start, StopReason.SUFFIX, seen=end)
-        indent = width(line) if start else width(self.site.head + line)
-        run = self.choice.add(Line(start, indent, line.strip()))
+        line = line if start else self.site.head + line
+        run = self.choice.add(Line(start, width(line), line.strip()))
         return None if run is None else self.stop(run.start, StopReason.SUFFIX, seen=end)
 
     def stop_unless_hanging(self, at: int) -> Cut | None:

@@ -16,29 +16,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from fimls.scope.languages import Language
+from fimls.scope.tags import LONGEST_TAG, TAG_END, VOID
 
-OPENERS = {"(": ")", "[": "]", "{": "}"}
+# A colon opens what a word closes, where a language writes blocks that way too.
+OPENERS = {"(": ")", "[": "]", "{": "}", ":": "end:"}
 CLOSERS = {closer: opener for opener, closer in OPENERS.items()}
-# HTML elements without an end tag.
-_VOID = frozenset(
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-        "!doctype",
-    ]
-)
 
 
 class Kind(Enum):
@@ -122,12 +104,19 @@ def _syntax(language: Language) -> _Syntax:
     openers = sorted(opaque, key=len, reverse=True)
     parts = [f"(?P<opaque>{'|'.join(_opener(o) for o in openers)})"] if openers else []
     if language.heredocs:
-        parts.append(r"(?P<heredoc><<[-~<]? ?(?P<quote>['\"]?)(?P<word>[A-Z_]\w*)(?P=quote)(?=\W))")
+        # In lower case only right behind the mark, which stands apart: else it shifts or appends.
+        word = r"(?:[A-Z_]|(?:(?<=\s<<)|(?<=<[-~<])|(?<=[-~<]['\"]))[a-z])\w*"
+        quoted = rf"(?P<quote>['\"]?)(?P<word>{word})(?P=quote)(?=\W)"
+        parts.append(rf"(?P<heredoc>{language.heredocs}{quoted})")
+    if language.colon_blocks:
+        words = "|".join(language.colon_blocks)
+        parts.append(rf"(?P<colon>(?<=\)):(?=\s*(?:\?>|//|#|\n)))|(?P<end>\bend(?:{words})\b)")
     if language.chars:
         parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')|(?P<tick>')")
     if language.regexes:
         parts.append(
-            r"(?P<regex>(?:(?<=[(,=:\[!&|?{};+\n])|(?<=[(,=:\[!&|?{};+] )|(?<=return ))"
+            r"(?P<regex>(?:(?<=[(,=:\[!&|?{};+~\n])|(?<=[(,=:\[!&|?{};+~] )"
+            r"|(?<=return )|(?<=when )|(?<=unless )|(?<=split ))"
             r"/(?![*/])(?:(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/|(?P<slash>)))"
         )
     if language.tags:
@@ -135,26 +124,27 @@ def _syntax(language: Language) -> _Syntax:
         behind = r"(?<![\w)\]])" if language.strings else ""
         name = r"(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>))"
         parts.append(rf"(?P<tag>{behind}<{name}|</{name})")
-    parts.append(r"(?P<bracket>[()\[\]{}])|(?P<newline>\n)|(?P<semicolon>;)")
-    delimiters = tuple(o for o in openers if len(o) > 1)
+    ends = re.escape(language.separator or ";")
+    parts.append(rf"(?P<bracket>[()\[\]{{}}])|(?P<newline>\n)|(?P<semicolon>{ends})")
+    delimiters = tuple(o for o in (*openers, *_NO_COMMENT) if len(o) > 1)
     return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
+
+
+# In PHP an attribute; nobody begins a comment so.
+_NO_COMMENT = ("#[",)
 
 
 def _opener(opener: str) -> str:
     escaped = re.escape(opener)
     # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
     if opener == "#":
-        return rf"(?<![\w$&{{\\#]){escaped}"
+        return rf"(?<![\w$&{{\\#]){escaped}(?!\[)"
     # The shell's \' is no quote.
     return rf"(?<!\\){escaped}" if opener in {"'", '"'} else escaped
 
 
-# Braces in an attribute may hold objects, functions, and other elements.
-_BRACES = r"\{[^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*\}"
-_TAG_END = re.compile(rf"\"[^\"]*\"|'[^']*'|=>|{_BRACES}|\{{|/?>")
-# More than that is no tag; and each new piece has to look through it again.
-_LONGEST_TAG = 600
-# The same for a regular expression or character literal, which is found only when whole.
+_HALF_HEREDOC = re.compile(r"<<[-~<]? ?(['\"])\w*\1?$")
+# A regular expression or character literal is found only when whole: longer ones are none.
 _LONGEST_LITERAL = 100
 
 
@@ -167,6 +157,7 @@ class Scanner:
     opaque: Opaque | None = None
     position: int = 0
     end: int | None = None  # nothing beyond is looked at; ``None``: the whole text
+    head: str = ""  # what stands before the text on its first line
     _resume: int = 0
     _syntax: _Syntax = field(init=False)
 
@@ -234,20 +225,37 @@ class Scanner:
             self.opaque = Opaque("\n" + found["word"], start, is_comment=False, one_line=False)
         elif kind == "bracket":
             return Mark(Kind.OPEN if name in OPENERS else Kind.CLOSE, start, end, name)
+        elif kind == "colon" and self._opens_block(start):
+            return Mark(Kind.OPEN, start, end, name)
+        elif kind == "end":
+            return Mark(Kind.CLOSE, start, end, OPENERS[":"])
         return Mark(_KIND_OF.get(kind or "", Kind.LITERAL), start, end, name)
+
+    def _opens_block(self, colon: int) -> bool:
+        """Whether the header that ends in the colon begins a block, and carries none on."""
+        line = max(self.text.rfind("\n", 0, colon) + 1, colon - LONGEST_TAG)
+        header = ("" if line else self.head) + self.text[line:colon]
+        words, opening = re.findall(r"(?:else ?)?\w+", header), self.language.colon_blocks
+        known = [w for w in words if w.removeprefix("else").strip() in (*opening, "case")]
+        return bool(known) and known[-1] in opening
 
     def _is_half(self, found: re.Match[str]) -> bool:
         """Whether the text ends in what may become something else than was found."""
         start, kind = found.start(), found.lastgroup
         if kind == "regex" and found["slash"] is not None:
             return self.text.find("\n", start, self._until) < 0
+        if self.language.heredocs and kind == "opaque":  # or the quote of a <<'END'
+            behind = self.text[max(0, start - 4) : min(start + _LONGEST_LITERAL, self._until)]
+            if _HALF_HEREDOC.search(behind):
+                return True
         if kind == "tick":
             rest = self.text[start + 1 : min(start + 12, self._until)]
             return len(rest) < (11 if rest.startswith("\\") else 2) and "\n" not in rest
-        rest = self.text[start : min(start + 8, self._until)]
-        return start + len(rest) == self._until and any(
-            delimiter != rest and delimiter.startswith(rest)
+        # It may also be the end of what has begun before it: the quote of R"( is one.
+        return any(
+            self.text.endswith(delimiter[:n], 0, self._until) and self._until - n <= start
             for delimiter in self._syntax.delimiters
+            for n in range(max(1, self._until - start), len(delimiter))
         )
 
     def _first_half(self) -> int:
@@ -261,9 +269,9 @@ class Scanner:
         return max(self.position, self._until - longest)
 
     def _tag(self, name: str, start: int, end: int, *, final: bool) -> Mark | None:
-        position, last = end, min(self._until, start + _LONGEST_TAG)
+        position, last = end, min(self._until, start + LONGEST_TAG)
         while True:
-            found = _TAG_END.search(self.text, position, last)
+            found = TAG_END.search(self.text, position, last)
             if found is not None and found.group() == "{":
                 found = None  # what it holds is not all there yet
             if found is None and not final and last == self._until:
@@ -279,23 +287,9 @@ class Scanner:
         if name.startswith("</"):
             return Mark(Kind.CLOSE, start, found.end(), "<" + bare)
         # In code every tag is closed, and <Link> is a component, not HTML's link.
-        if found.group() == "/>" or (bare in _VOID and not self.language.strings):
+        if found.group() == "/>" or (bare in VOID and not self.language.strings):
             return Mark(Kind.LITERAL, start, found.end(), name)
         return Mark(Kind.OPEN, start, found.end(), "<" + bare)
-
-
-_HALF_TAG = re.compile(r"<[A-Za-z][\w.:-]*(?:\s[^<>]*)?$|</[\w.:-]*$")
-
-
-def half_tag(text: str, language: Language) -> str:
-    """The tag that ``text`` ends in the middle of: what closes it is not known yet."""
-    if not language.tags:
-        return ""
-    start = text.rfind("<", max(0, len(text) - _LONGEST_TAG))
-    found = _HALF_TAG.match(text, start) if start >= 0 else None
-    # In code, a < right after a name compares.
-    is_less = language.strings and re.match(r"[\w)\]]<(?!/)", text[max(0, start - 1) :])
-    return found.group() if found and not is_less else ""
 
 
 def matches(opener: str, closer: str) -> bool:

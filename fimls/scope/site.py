@@ -124,9 +124,13 @@ class Site:
         blocks = (
             index + 1
             for index, bracket in enumerate(self.stack)
-            if bracket.start < line and (is_markup or (bracket.name == "{" and bracket.ends_line))
+            if bracket.start < line and (is_markup or self._holds_statements(bracket))
         )
         return max(blocks, default=0)
+
+    def _holds_statements(self, bracket: Bracket) -> bool:
+        is_block = bracket.name in "{:" or bool(self.language.separator)
+        return is_block and bracket.ends_line
 
     @property
     def is_between_lines(self) -> bool:
@@ -162,10 +166,13 @@ _NEXT_PART = re.compile(rf"\n(?!{SAME_PART.pattern})")
 def _headers_above(text: str, indent: int) -> str:
     """The headers of the blocks that the end of ``text`` is in, going by indentation."""
     headers: list[str] = []
+    is_body = False  # the line below is the brace of a body: its header stands above it
     for line in reversed(text.splitlines()):
-        if line.strip() and width(line) < indent and line.rstrip().endswith((":", "{")):
-            indent = width(line)
+        is_header = line.rstrip().endswith((":", "{")) and width(line) < indent
+        if line.strip() and (is_header or is_body):
+            indent = min(indent, width(line))
             headers.append(line + "\n")
+            is_body = line.strip() == "{"
     return "".join(reversed(headers))
 
 

@@ -18,7 +18,7 @@ from fimls.scope.brackets import MOST_OPEN, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
 from fimls.scope.owed import n_unopened, owe, values_between, wants_block
-from fimls.scope.scan import Kind, Opaque, Scanner, half_tag
+from fimls.scope.scan import Kind, Opaque, Scanner
 from fimls.scope.site import (
     PARSED_BEFORE,
     SAME_PART,
@@ -27,6 +27,7 @@ from fimls.scope.site import (
     plain,
     width,
 )
+from fimls.scope.tags import ends_tag, half_tag
 
 # What is looked at around the cursor. Brackets that open earlier than that are not seen:
 # they are then closed by nobody, and nothing generated may close them.
@@ -54,7 +55,7 @@ def survey(before: str, after: str, name: str) -> Site:
     language = lookup(name, before, after)
     half = half_tag(before, language)
     # With something behind it the cursor is between two halves; and perhaps its end is there.
-    if after.partition("\n")[0].strip() or ends_below(half, after):
+    if after.partition("\n")[0].strip() or ends_below(half, after) or ends_tag(after):
         half = ""
     before = before[: len(before) - len(half)]
     head = before[before.rfind("\n") + 1 :]
@@ -109,7 +110,7 @@ def _from_a_part(text: str, language: Language) -> str:
     return text[part.end() :] if part else text
 
 
-_LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\|[^|\n]{0,80}\||[\w, ()]{1,80}(->|in|=>))?[ \t]*\n")
+_LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\?>|\|[^|\n]{0,80}\||[\w, ()]{1,80}(->|in|=>))?[ \t]*\n")
 
 
 def _line_above(text: str, line: int) -> str:
@@ -128,6 +129,7 @@ class _Opened(NamedTuple):
     start: int
     end: int
     line: int  # where its line starts
+    header: int  # and the line on which the brackets before it had opened
 
 
 class _Reading(NamedTuple):
@@ -174,11 +176,15 @@ def _read_on(text: str, language: Language, so_far: _Reading, *, final: bool) ->
     """Read ``text``, which ``so_far`` has seen the beginning of, up to its end."""
     scanner = Scanner(language, text, so_far.opaque, so_far.position)
     stack, lines, top = list(so_far.stack), list(so_far.lines), so_far.top
+    closed: tuple[_Opened | None, int] = None, 0
     while (mark := scanner.next_mark(final=final)) is not None:
         if mark.kind is Kind.OPEN:
-            stack.append(_Opened(mark.name, mark.start, mark.end, lines[-1]))
+            before, at = closed
+            # Of parameters on lines of their own, the last line tells nothing.
+            header = before.header if before is not None and at >= lines[-1] else lines[-1]
+            stack.append(_Opened(mark.name, mark.start, mark.end, lines[-1], header))
         elif mark.kind is Kind.CLOSE:
-            pop(stack, mark.name)
+            closed = pop(stack, mark.name), mark.start
         elif mark.kind is Kind.NEWLINE:
             lines.append(mark.end)
             if not stack and not SAME_PART.match(text, mark.end):
@@ -188,10 +194,30 @@ def _read_on(text: str, language: Language, so_far: _Reading, *, final: bool) ->
 
 def _bracket(text: str, opened: _Opened) -> Bracket:
     header = text[max(opened.line, opened.start - _LONGEST_HEADER) : opened.start].strip()
+    ends_line = _LINE_ENDS.match(text, opened.end) is not None
+    indent = width(text, opened.header)
+    if ends_line and opened.name == "{":
+        indent = _above_body(text, opened, indent)
     return Bracket(
         opened.name,
         opened.start,
-        width(text, opened.line),
+        indent,
         header or _line_above(text, opened.line),
-        ends_line=_LINE_ENDS.match(text, opened.end) is not None,
+        ends_line=ends_line,
+    )
+
+
+def _above_body(text: str, opened: _Opened, indent: int) -> int:
+    """The indentation of a header, of which the last line stands further right than its body.
+
+    As the initialisers of a constructor do.
+    """
+    body = next((line for line in text[opened.end :].split("\n")[1:] if line.strip()), None)
+    body = text[text.rfind("\n") + 1 :] if body is None else body
+    if not 0 < width(body) < indent:
+        return indent
+    above = text[max(0, opened.line - _LONGEST_HEADER) : opened.line].splitlines()
+    return next(
+        (width(line) for line in reversed(above) if line.strip() and width(line) < width(body)),
+        indent,
     )

@@ -32,6 +32,8 @@ from fimls.scope.witnesses import at_bracket, at_line_end, at_line_start
 MOST_GENERATED = 32_000
 # White space in one piece, where the cursor's line is indented already.
 _WIDEST = 24
+# What is looked through for code that has begun inside a string.
+_LONGEST_STRING = 1_000
 _STEP = re.compile(r"\W|\b\w")
 
 
@@ -50,7 +52,8 @@ class Watcher:
 
     def __post_init__(self) -> None:
         self._progress = Progress(self.site)
-        self._scanner = Scanner(self.site.language, opaque=self.site.opaque)
+        site = self.site
+        self._scanner = Scanner(site.language, opaque=site.opaque, head=site.head)
         if self.site.half:
             self._lacking = ""
             self._take(self.site.half, final=True)
@@ -180,6 +183,8 @@ class Watcher:
 
     def _on_clear(self, mark: Mark) -> Cut | None:
         """The string or comment that the cursor was in has ended."""
+        if self._is_nested(mark):
+            return None
         self._progress.in_opaque = False
         if self.site.opaque_owed:
             return self._progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
@@ -187,6 +192,16 @@ class Watcher:
         if is_comment and not self._progress.is_left_open:
             return self._progress.stop(mark.end, StopReason.SCOPE)
         return None
+
+    def _is_nested(self, quote: Mark) -> bool:
+        """Whether a quote is of code inside the string that the cursor was in."""
+        opaque, interpolation = self.site.opaque, self.site.language.interpolation
+        if opaque is None or opaque.is_comment or interpolation is None:
+            return False
+        start = max(opaque.start, len(self.site.before) - _LONGEST_STRING)
+        text = self._progress.text[max(0, quote.start - _LONGEST_STRING) : quote.start]
+        opener, closer = ((self.site.before[start:] + text).count(mark) for mark in interpolation)
+        return opener > closer
 
     def _on_newline(self, mark: Mark) -> Cut | None:
         cut = at_line_end.ended(self._progress, mark)

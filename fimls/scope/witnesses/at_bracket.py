@@ -5,7 +5,7 @@ from __future__ import annotations
 from fimls.fim import Cut, StopReason
 from fimls.scope.brackets import Closed
 from fimls.scope.progress import Progress
-from fimls.scope.scan import Mark
+from fimls.scope.scan import OPENERS, Mark
 
 
 def opened(progress: Progress, mark: Mark) -> Cut | None:
@@ -35,9 +35,10 @@ def closed(progress: Progress, mark: Mark) -> Cut | None:
     what, opener = progress.brackets.close(progress.text, mark)
     if opener is not None:
         return _own_closed(progress, opener, mark)
-    is_block = mark.name == "}" and progress.brackets.is_closed
-    # Nothing else bounds markup: the element that the cursor was in.
-    is_element = mark.name[0] == "<" and not progress.site.language.strings
+    language = progress.site.language
+    is_block = mark.name in {"}", OPENERS[":"]} and progress.brackets.is_closed
+    # Nothing else bounds markup and data: the element, object or list that the cursor was in.
+    is_element = bool(language.separator) or (mark.name[0] == "<" and not language.strings)
     if what is Closed.OURS and (is_block or is_element):
         progress.statement_end = mark.end
     if what in {Closed.OURS, Closed.LOOSE}:
@@ -79,6 +80,14 @@ def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
 def semicolon(progress: Progress, mark: Mark) -> Cut | None:
     """Where the rest of a statement was asked for, it is complete."""
     is_outer = not progress.brackets.depth and not progress.site.tail.strip()
+    # A case goes on to the next one, and a line of a template to its end.
+    is_in_case = progress.block is not None
+    is_in_tag = "<?" in progress.text[progress.line_start : mark.start]
+    if is_in_case or is_in_tag:
+        return None
+    if mark.name == progress.site.language.separator and not progress.text[: mark.start].strip():
+        progress.begins_anew = True
+        return None
     if progress.site.language.semicolons and is_outer and progress.in_statement():
         start, ahead = progress.line_start, progress.site.ahead
         if start and ahead and ahead[0].text == progress.text[start : mark.end].strip():

@@ -6,6 +6,7 @@ import re
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import layout, members
+from fimls.scope.annotations import is_annotation
 from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
 from fimls.scope.progress import Progress
 from fimls.scope.scan import Mark, matches
@@ -40,6 +41,9 @@ def _whole(progress: Progress, end: int) -> Cut | None:
         if start == 0:
             progress.begins_anew = not progress.is_left_open
             _begin_block(progress)
+        elif progress.site.language.clauses and not progress.brackets.depth:
+            # What only a mark ends may lack it: then a clause has to follow.
+            progress.statement_end = end if progress.in_statement() else None
         return None
     cut = _loop(progress, end) or progress.add_line(line, end)
     if cut is not None:
@@ -158,13 +162,12 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     if is_told or not progress.in_statement():
         return None
     whole = site.head + line if progress.line_start == 0 else line
-    if site.language.indented and layout.opens_block(whole, site.language):
+    is_header = site.language.indented and layout.opens_block(whole, site.language)
+    if is_header or layout.is_case(whole, site):
         progress.block = width(site.head)
         return None
-    if layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site):
-        return None
-    if layout.is_case(whole, site):
-        progress.block = width(site.head)
+    goes_on = layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site)
+    if goes_on or is_annotation(site.head + progress.text[:end], site):
         return None
     if site.language.indented and not site.language.ends:
         return progress.stop_unless_hanging(end)
