@@ -61,7 +61,9 @@ def start_of_second(lines: list[Line], language: Language) -> int | None:
         return None
     first = len(lines) - 1
     if first and lines[first].text.startswith("{"):
-        first -= 1  # its header stands on the line above
+        first -= 1  # its header stands on the line above, or before lines that are deeper
+        while first and lines[first].indent > lines[-1].indent:
+            first -= 1
     while first and _is_prelude(lines[first - 1].text, language):
         first -= 1
     if not first or all(_is_prelude(line.text, language) for line in lines[:first]):

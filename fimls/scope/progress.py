@@ -72,8 +72,8 @@ class Progress:
         """Whether the cursor is at the top level or in a class body."""
         if self.site.language.indented:
             return self.floor is not None and self.floor.member
-        is_begun = not (self.site.is_fresh or self.site.is_first_word)
-        if is_begun or conditionals.n_open(self.choice.lines, branches=True):
+        begins = self.begins_anew or self.site.is_fresh or self.site.is_first_word
+        if not begins or conditionals.n_open(self.choice.lines, branches=True):
             return False
         inner = self.brackets.inner
         return inner is None or (

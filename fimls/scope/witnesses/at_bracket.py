@@ -49,7 +49,10 @@ def closed(progress: Progress, mark: Mark) -> Cut | None:
             return None
         cut = _last_line_ahead(progress, mark)
         return cut or progress.stop(mark.start, StopReason.SUFFIX, seen=mark.end)
-    return progress.stop(mark.start, StopReason.SCOPE, seen=mark.end)
+    # The tag that the cursor is in is not open yet; its element may close on the cursor's line.
+    is_of_tail = mark.name[0] == "<" and progress.site.has_rest
+    reason = StopReason.SUFFIX if is_of_tail else StopReason.SCOPE
+    return progress.stop(mark.start, reason, seen=mark.end)
 
 
 def _last_line_ahead(progress: Progress, closer: Mark) -> Cut | None:
