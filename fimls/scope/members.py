@@ -10,6 +10,7 @@ from fimls.scope.site import Line
 
 # How comments, annotations, attributes and documentation strings begin.
 _DOCUMENTS = ("/*", "*", "@", "#", "[", '"""', "'''", 'r"""')
+_ANNOTATION = re.compile(r"@[\w.:]+\s*(\(.*)?")
 # A block that is a value, not the body of a definition.
 _ASSIGNS = re.compile(r"[^=!<>]=[^=>]|=>|[(,]\s*\{$")
 # Imports stand together whatever their paragraphs.
@@ -18,6 +19,8 @@ _IMPORTS = frozenset({"import", "from", "use", "using", "include", "require"})
 
 def is_document(text: str, language: Language) -> bool:
     """Whether a line only speaks about the definition after it."""
+    if text[:1] == "@" and not _ANNOTATION.fullmatch(text):
+        return False  # the definition stands behind it
     return text.startswith((*language.line_comments, *_DOCUMENTS))
 
 
@@ -42,11 +45,11 @@ def begins_another(
         return False
     if first_word(text) in language.ends or text[:1] in language.ends:
         return False
-    only_documents = all(is_document(line.text, language) for line in lines)
-    if lines[-1].text[:1] == "@" or lines[-1].text.endswith(","):
-        return False
     if done:
         return True
+    only_documents = all(is_document(line.text, language) for line in lines)
+    if _ANNOTATION.fullmatch(lines[-1].text) or lines[-1].text.endswith(","):
+        return False
     if is_definition(text, language):
         return not only_documents
     return blank and not only_documents and first_word(text) not in _IMPORTS

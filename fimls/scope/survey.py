@@ -17,6 +17,7 @@ from fimls.scope.ahead import (
 from fimls.scope.brackets import MOST_OPEN, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
+from fimls.scope.layout import first_word
 from fimls.scope.owed import n_unopened, owe, values_between, wants_block
 from fimls.scope.scan import Kind, Opaque, Scanner
 from fimls.scope.site import (
@@ -113,13 +114,19 @@ def _from_a_part(text: str, language: Language) -> str:
 _LINE_ENDS = re.compile(r"[ \t]*(//[^\n]*|\?>|\|[^|\n]{0,80}\||[\w, ()]{1,80}(->|in|=>))?[ \t]*\n")
 
 
-def _line_above(text: str, line: int) -> str:
-    """The header of a bracket that stands on a line of its own."""
-    return (
-        text[max(0, line - _LONGEST_HEADER) : line].rstrip().rpartition("\n")[2].strip()
-        if line
-        else ""
-    )
+def _header(text: str, opened: _Opened, language: Language) -> str:
+    """What stands before a bracket on its line, and where that is only its end, above it."""
+    start, at = opened.line, width(text, opened.line)
+    header = line = text[max(start, opened.start - _LONGEST_HEADER) : opened.start].strip()
+    is_alone = not header
+    while start and opened.start - start < _LONGEST_HEADER:
+        is_deeper = is_alone and width(text, start) > at
+        if line and not is_deeper and first_word(line).lower() not in language.clauses:
+            break
+        above = text.rfind("\n", 0, start - 1) + 1
+        line = text[max(above, start - _LONGEST_HEADER) : start].strip()
+        header, start = f"{line} {header}".strip(), above
+    return header
 
 
 class _Opened(NamedTuple):
@@ -154,7 +161,7 @@ def _open_at_end(text: str, language: Language) -> tuple[list[Bracket], Opaque |
     so_far = _read(text[:above], language) if above > 0 else _NOTHING
     reading = _read_on(text, language, so_far, final=True)
     n_open = 0 if language.prose else MOST_OPEN
-    brackets = [_bracket(text, opened) for opened in reading.stack[-MOST_OPEN:][:n_open]]
+    brackets = [_bracket(text, opened, language) for opened in reading.stack[-MOST_OPEN:][:n_open]]
     last = len(text) - PARSED_BEFORE
     parsed_from = 0
     if last > 0:
@@ -192,8 +199,7 @@ def _read_on(text: str, language: Language, so_far: _Reading, *, final: bool) ->
     return _Reading(scanner.position, scanner.opaque, tuple(stack), tuple(lines), top)
 
 
-def _bracket(text: str, opened: _Opened) -> Bracket:
-    header = text[max(opened.line, opened.start - _LONGEST_HEADER) : opened.start].strip()
+def _bracket(text: str, opened: _Opened, language: Language) -> Bracket:
     ends_line = _LINE_ENDS.match(text, opened.end) is not None
     indent = width(text, opened.header)
     if ends_line and opened.name == "{":
@@ -202,7 +208,7 @@ def _bracket(text: str, opened: _Opened) -> Bracket:
         opened.name,
         opened.start,
         indent,
-        header or _line_above(text, opened.line),
+        _header(text, opened, language),
         ends_line=ends_line,
     )
 
