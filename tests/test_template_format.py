@@ -31,6 +31,31 @@ file = "{PRE}{prefix}{SUF}{suffix}{MID}{typed}"
 ends = ["<end>"]
 """
 
+# Markers go by any names: what they stand beside counts, and how they are spelt.
+OTHER_NAMES = """\
+PREFIX = "<p>"
+SUFFIX = "<s>"
+MIDDLE = "<m>"
+
+[form]
+file = "{PREFIX}{prefix}{SUFFIX}{suffix}{MIDDLE}{typed}"
+
+[tokens]
+ends = ["<end>"]
+"""
+WITH_PATH = 'typed}"\nwith_path = "{path}{prefix}{SUF}{suffix}{MID}{typed}"'
+QWEN_NAMES = """\
+A = "<|fim_prefix|>"
+B = "<|fim_suffix|>"
+C = "<|fim_middle|>"
+
+[form]
+file = "{A}{prefix}{B}{suffix}{C}{typed}"
+
+[tokens]
+ends = ["<end>"]
+"""
+
 
 def check(tmp_path: Path, old: str, new: str, expected: str) -> None:
     """Replacing ``old`` in a good template by ``new`` is an error that says ``expected``."""
@@ -66,6 +91,30 @@ def check(tmp_path: Path, old: str, new: str, expected: str) -> None:
         ("{MID}{typed}", "{typed}{MID}", '"form.file" must end with {typed}'),
         ("{PRE}{prefix}", "{PRE} {prefix}", "white space next to {PRE}"),
         ("{MID}{typed}", "{MID}\\n{typed}", "white space next to {MID}"),
+        ("{MID}{typed}", "{MID}\\t#\\n{typed}", "white space next to {MID}"),
+        ("{suffix}{MID}", "{suffix}//\\n{MID}", "white space next to {MID}"),
+        ("{PRE}{prefix}", "{PRE} {path}\\n{prefix}", "white space next to {PRE}"),
+        *[
+            (GOOD[GOOD.index("PRE =") :], OTHER_NAMES.replace(right, wrong), expected)
+            for right, wrong, expected in (
+                ("{PREFIX}", "{PREFIX} ", "white space next to {PREFIX}"),
+                ("{suffix}", "\\n{suffix}", "white space next to {SUFFIX}"),
+                ("{typed}", "\\n{typed}", "white space next to {MIDDLE}"),
+            )
+        ],
+        ('typed}"', 'typed}"\nwhite_space = ["MIDD"]', '"form.white_space" names MIDD'),
+        ('typed}"', 'typed}"\nwithout_suffix = "{prefix}{typed}"', '"form.without_suffix" is not'),
+        ('SUF = "<s>"', 'SUF = "<p>"', '"markers.SUF" is spelt like PRE'),
+        ("{PRE}{prefix}{SUF}", "{SUF}{prefix}{PRE}", "the order SUF prefix PRE suffix MID typed"),
+        ("{suffix}{MID}", "{suffix}", "the order PRE prefix SUF suffix typed;"),
+        ('typed}"', WITH_PATH, '"form.with_path" has the order prefix SUF suffix MID typed;'),
+        *[
+            (GOOD[GOOD.index("PRE =") :], QWEN_NAMES.replace("{A}{prefix}{B}", wrong), expected)
+            for wrong, expected in (
+                ("{B}{prefix}{A}", "the order SUF prefix PRE suffix MID typed"),
+                ("{A}{prefix}{A}", "the order PRE prefix PRE suffix MID typed"),
+            )
+        ],
         ("{prefix}{SUF}", "{prefix}x{SUF}", "after {prefix}"),
         ('typed}"', 'typed}"\nuse_path = true', '"form.use_path" needs a form "with_path"'),
         ('typed}"', 'typed}"\nuse_path = 1', '"form.use_path" must be true or false'),
@@ -76,6 +125,24 @@ def check(tmp_path: Path, old: str, new: str, expected: str) -> None:
 def test_mistake_is_explained(tmp_path: Path, old: str, new: str, expected: str) -> None:
     """One mistake, one sentence."""
     check(tmp_path, old, new, expected)
+
+
+@pytest.mark.parametrize("names", [OTHER_NAMES, QWEN_NAMES])
+def test_markers_go_by_any_name(tmp_path: Path, names: str) -> None:
+    """What the mistakes are made in is right here too."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD[: GOOD.index("PRE =")] + names, encoding="utf-8")
+    assert load(path).forms is not None
+
+
+def test_white_space_of_the_training_is_kept(tmp_path: Path) -> None:
+    """Some families were trained with a line break behind a marker, and say so."""
+    path = tmp_path / "mine.toml"
+    spaced = GOOD.replace("{MID}", "{MID}\\n").replace('typed}"', 'typed}"\nwhite_space = ["MID"]')
+    path.write_text(spaced, encoding="utf-8")
+    forms = load(path).forms
+    assert forms is not None
+    assert "\n" in forms.file
 
 
 def test_good_template_is_read(tmp_path: Path) -> None:

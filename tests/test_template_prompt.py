@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -297,6 +299,51 @@ def test_file_that_contradicts_the_template_is_noted() -> None:
     notes = [f.message for f in examine(TEMPLATES["refact"], told) if f.level is Level.NOTE]
     assert "the file says tokenizer.ggml.fim_mid_token_id = 3, not 2" in notes
     assert not any("the file says" in f.message for f in examine(TEMPLATES["refact"], opened))
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "expected"),
+    [
+        (
+            {"stops": ("<empty_output>", "<reponame>")},
+            Level.ERROR,
+            "<fim_pad> is token 4, made for fill-in-the-middle: add it to tokens.stops",
+        ),
+        (
+            {"ends": ("<empty_output>",)},
+            Level.NOTE,
+            "<|endoftext|> is token 0, an end that the template does not name",
+        ),
+        ({}, None, ""),
+    ],
+)
+def test_end_that_the_template_leaves_out_is_found(
+    changes: dict[str, Any], level: Level | None, expected: str
+) -> None:
+    """The vocabulary knows which of its tokens are no text."""
+    findings = examine(replace(TEMPLATES["refact"], **changes), vocabulary("refact"))
+    missing = [f for f in findings if "add it" in f.message or "does not name" in f.message]
+    assert [(f.level, f.message) for f in missing] == ([(level, expected)] if level else [])
+
+
+@pytest.mark.parametrize(("pre", "suf", "fits"), [(6, 7, True), (7, 6, False)])
+def test_order_is_what_the_file_says_of_markers_that_nobody_knows(
+    pre: int, suf: int, fits: bool
+) -> None:
+    """Markers of no known spelling mean what the model's file calls them."""
+    opened = vocabulary("refact")
+    keys = {"fim_pre": pre, "fim_suf": suf, "fim_mid": 8}
+    told = {f"tokenizer.ggml.{key}_token_id": str(token) for key, token in keys.items()}
+    names = dict(zip(("PRE", "SUF", "MID"), map(opened.spelling, (6, 7, 8)), strict=True))
+    template = replace(TEMPLATES["refact"], markers=names)
+    found = next(
+        f for f in examine(template, Retold(opened, metadata=told)) if f.subject == "order"
+    )
+    if fits:
+        assert (found.level, found.message) == (Level.OK, "SUF suffix PRE prefix MID")
+    else:
+        assert found.level is Level.ERROR
+        assert found.message.startswith("of form.file is PRE suffix SUF prefix MID typed")
 
 
 def test_vocabulary_without_markers_fits_no_family() -> None:

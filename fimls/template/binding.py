@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from fimls.fim import Chunk, Prompt, Segment, SegmentKind, Window
-from fimls.template.family import Bos, Marker, Template
+from fimls.template.family import Bos, Template
+from fimls.template.form import Marker
 from fimls.template.layout import lay_out
 from fimls.template.source import Source
 from fimls.vocabulary import Vocabulary

@@ -9,7 +9,9 @@ from enum import Enum
 from fimls.errors import ModelRefused, TemplateError
 from fimls.fim import Chunk, Prompt, SegmentKind, Window
 from fimls.template.binding import BoundTemplate, TokenTemplate
-from fimls.template.family import Marker, Part, Status, Template
+from fimls.template.family import Status, Template
+from fimls.template.form import Forms, Marker, Part, is_trained, order
+from fimls.template.known import contradictions, ends, fim_tokens, roles
 from fimls.template.text import TextTemplate
 from fimls.vocabulary import Vocabulary
 
@@ -22,14 +24,6 @@ PROBE = Window(
     language="python",
 )
 PROBE_CHUNKS = (Chunk("src/one.py", "ONE = 1\n"), Chunk("src/two.py", "TWO = 2\n"))
-
-
-# What a GGUF file may say about its markers itself: current keys, then deprecated ones.
-_FILE_KEYS = {
-    "PRE": ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"),
-    "SUF": ("tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id"),
-    "MID": ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"),
-}
 
 
 class Level(str, Enum):
@@ -76,7 +70,7 @@ def bind(template: Template, vocabulary: Vocabulary | None) -> BoundTemplate:
 def examine(template: Template, vocabulary: Vocabulary) -> tuple[Finding, ...]:
     """Every check of ``template`` on ``vocabulary``; renders only when the markers are there."""
     findings = [*_markers(template, vocabulary), *_ends(template, vocabulary)]
-    if not any(finding.level is Level.ERROR for finding in findings):
+    if not any(f.level is Level.ERROR and f.subject == "markers" for f in findings):
         bound = TokenTemplate(template, vocabulary)
         findings += [*_bos(bound), _order(bound), _text(bound), _empty_suffix(bound)]
         findings.append(_injection(bound))
@@ -84,6 +78,7 @@ def examine(template: Template, vocabulary: Vocabulary) -> tuple[Finding, ...]:
 
 
 def _markers(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
+    role_of = roles(template.markers, vocabulary)
     for name, text in template.markers.items():
         token = vocabulary.marker(text)
         if token is None:
@@ -96,14 +91,8 @@ def _markers(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
             )
         else:
             yield Finding(Level.OK, "markers", f"{name} = {text} is token {token}")
-            yield from _file_says_otherwise(name, token, vocabulary)
-
-
-def _file_says_otherwise(name: str, token: int, vocabulary: Vocabulary) -> Iterator[Finding]:
-    for key in _FILE_KEYS.get(name, ()):
-        told = vocabulary.info.metadata.get(key, str(token))
-        if told != str(token):
-            yield Finding(Level.NOTE, "markers", f"the file says {key} = {told}, not {token}")
+            for message in contradictions(role_of.get(name, ""), token, vocabulary):
+                yield Finding(Level.NOTE, "markers", message)
 
 
 def _ends(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
@@ -123,6 +112,22 @@ def _ends(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
     for text in template.stops:
         if vocabulary.marker(text) is None:
             yield Finding(Level.NOTE, "ends", f"stop {text} is not in this vocabulary")
+    yield from _missing_ends(template, vocabulary)
+
+
+def _missing_ends(template: Template, vocabulary: Vocabulary) -> Iterator[Finding]:
+    """What ends a text in this vocabulary and the template does not know."""
+    spellings = (*template.markers.values(), *template.ends, *template.stops)
+    named = {vocabulary.marker(text) for text in spellings}
+    fim = fim_tokens(vocabulary)
+    for token in sorted((fim | ends(vocabulary)) - named):
+        says = f"{vocabulary.spelling(token)} is token {token}"
+        if token in fim:
+            message = f"{says}, made for fill-in-the-middle: add it to tokens.stops"
+            yield Finding(Level.ERROR, "ends", message)
+        else:
+            message = f"{says}, an end that the template does not name"
+            yield Finding(Level.NOTE, "ends", message)
 
 
 def _bos(bound: TokenTemplate) -> Iterator[Finding]:
@@ -144,8 +149,13 @@ def _bos(bound: TokenTemplate) -> Iterator[Finding]:
 
 
 def _order(bound: TokenTemplate) -> Finding:
-    forms = bound.template.forms
-    assert forms is not None, "only families with forms are bound"
+    """Markers stand where this vocabulary means them, and where the form puts them."""
+    forms = _forms(bound)
+    role_of = roles(bound.template.markers, bound.vocabulary)
+    for key, parts in forms.with_code().items():
+        meant = order(parts, role_of)
+        if not is_trained(meant):
+            return Finding(Level.ERROR, "order", f"of form.{key} is {meant} in this vocabulary")
     wanted = _marker_names(forms.file)
     found = _found_markers(bound, bound.render(Window(PROBE.prefix, PROBE.typed, PROBE.suffix)))
     if found == wanted:
@@ -160,16 +170,14 @@ def _text(bound: TokenTemplate) -> Finding:
         spelt = "".join(bound.source.spelling(token) for token in segment.tokens)
         if segment.kind is SegmentKind.SOURCE and spelt != segment.text:
             return Finding(Level.ERROR, "text", f"{segment.text!r} is tokenised as {spelt!r}")
-    return Finding(Level.OK, "text", "tokens spell the code exactly, nothing beside the markers")
+    beside = ", ".join(sorted(_forms(bound).white_space))
+    nothing = f"nothing but what {beside} was trained with" if beside else "nothing"
+    return Finding(Level.OK, "text", f"tokens spell the code exactly, {nothing} beside the markers")
 
 
 def _empty_suffix(bound: TokenTemplate) -> Finding:
-    forms = bound.template.forms
-    assert forms is not None, "only families with forms are bound"
     found = _found_markers(bound, bound.render(Window(PROBE.prefix, PROBE.typed, "")))
-    if forms.without_suffix:
-        return Finding(Level.OK, "empty suffix", "has a form of its own")
-    if found == _marker_names(forms.file):
+    if found == _marker_names(_forms(bound).file):
         return Finding(Level.OK, "empty suffix", "is still a fill-in-the-middle prompt")
     return Finding(Level.ERROR, "empty suffix", f"loses markers: {found}")
 
@@ -194,6 +202,11 @@ def _injection(bound: TokenTemplate) -> Finding:
     return Finding(
         Level.ERROR, "injection", f"code makes {n_found - n_honest} control tokens of its own"
     )
+
+
+def _forms(bound: TokenTemplate) -> Forms:
+    assert bound.template.forms is not None, "only families with forms are bound"
+    return bound.template.forms
 
 
 def _marker_names(form: tuple[Part, ...]) -> list[str]:

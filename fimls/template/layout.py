@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from fimls.fim import Chunk, Window
 from fimls.template.comments import comment_style, commented
-from fimls.template.family import Forms, Marker, Part, Slot, Template
+from fimls.template.family import Template
+from fimls.template.form import Forms, Marker, Part, Slot
 
 CODE_SLOTS = frozenset({"prefix", "typed"})
 UNNAMED_FILE = "untitled"
@@ -96,8 +97,6 @@ def language_name(identifier: str) -> str:
 
 
 def _choose(forms: Forms, window: Window, chunks: Sequence[Chunk]) -> tuple[Part, ...]:
-    if not window.suffix and forms.without_suffix:
-        return forms.without_suffix
     if chunks:
         return forms.repository
     if forms.use_path and window.path:

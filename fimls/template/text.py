@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from fimls.fim import Chunk, Prompt, Segment, SegmentKind, Window
 from fimls.template.binding import BoundTemplate, spell, stop_texts
-from fimls.template.family import Marker, Template
+from fimls.template.family import Template
+from fimls.template.form import Marker
 from fimls.template.layout import lay_out
 
 # How most vocabularies spell control tokens that a template does not name.
