@@ -130,7 +130,6 @@ LANGUAGES: tuple[Language, ...] = (
         "go",
         (".go",),
         long_strings=(("`", "`"),),
-        container=r"\b(struct|interface)\s*$",
         labels=True,
     ),
     Language(
