@@ -269,15 +269,14 @@ def is_owed_clause(indent: int, head: str, site: Site) -> bool:
 
 
 def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
-    """An ``end`` that stands after the cursor already, for a block that began before it."""
+    """An ``end`` of a block that began before the cursor, and goes on or ends after it."""
     word = first_word(head) or head[:1]
-    return (
-        word in site.language.ends
-        and bool(site.ahead)
-        and site.ahead[0].indent == indent
-        and (first_word(site.ahead[0].text) or site.ahead[0].text[:1]) == word
-        and all(line.indent > indent for line in lines)
-    )
+    following = next(iter(site.ahead), None)
+    if word not in site.language.ends or following is None or following.indent != indent:
+        return False
+    is_said = (first_word(following.text) or following.text[:1]) == word
+    is_inside = all(line.indent > indent for line in lines)
+    return is_inside and (is_said or _goes_on(following.text, site.language))
 
 
 def closes_header(indent: int, head: str, site: Site, header: int) -> bool:
