@@ -56,7 +56,8 @@ def survey(before: str, after: str, name: str) -> Site:
     language = lookup(name, before, after)
     half = half_tag(before, language)
     # With something behind it the cursor is between two halves; and perhaps its end is there.
-    if after.partition("\n")[0].strip() or ends_below(half, after) or ends_tag(after):
+    has_tail = bool(after.partition("\n")[0].strip())
+    if half and (has_tail or ends_below(half, after) or ends_tag(after)):
         half = ""
     before = before[: len(before) - len(half)]
     head = before[before.rfind("\n") + 1 :]
