@@ -18,6 +18,7 @@ from fimls.cli import COMMANDS
 from fimls.commands.complete import Place, locate
 from fimls.commands.ghost import WHY, show
 from fimls.config import Config
+from fimls.engine.embedded import supports_gpu
 from fimls.errors import BadRequest
 from fimls.fim import Completion, StopReason
 from tests.tiny_server import TinyServer
@@ -436,6 +437,10 @@ def test_doctor_measures(default_model: Path, tmp_path: Path) -> None:
     assert "mapped from the file" in says["weights"]
     assert "12.3 kB (f16)" in says["KV cache"]  # 24 layers x 2 x 128 elements x 2 bytes
     assert "remain" in says["memory"]
+    assert "weights mapped, " in says["engine"]
+    assert "They wait with " in says["threads"]
     assert list((tmp_path / "calibrations").glob("*.json"))
-    says = doctor("--set", "engine.n_threads=1")
+    assert supports_gpu() or "flash attention disabled" in says["engine"]
+    says = doctor("--set", "engine.n_threads=1", "--set", "engine.kv_type=q8_0")
+    assert "flash attention enabled" in says["engine"]
     assert says["threads"].startswith("1 for tokens (engine.n_threads)")

@@ -10,6 +10,7 @@ import gguf
 import pytest
 
 from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
+from fimls.engine.embedded.memory import available_bytes
 from fimls.errors import ModelUnusable, OutOfMemory
 
 # Opens a model in a process that may have only so much memory.
@@ -60,6 +61,70 @@ def test_weights_larger_than_the_memory_that_is_left(
     monkeypatch.setattr("fimls.engine.embedded.model.available_bytes", lambda: 10)
     with pytest.raises(OutOfMemory, match=r"0\.0 GB are free; choose a smaller model"):
         open_embedded(path)
+
+
+GIB = 2**30
+MACHINE = {"proc/meminfo": "MemTotal: 99 kB\nMemAvailable: 8388608 kB\n"}
+V2 = "sys/fs/cgroup/"
+V1 = "sys/fs/cgroup/memory/"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (MACHINE, 8 * GIB),
+        # A container that sees its own group at the top.
+        ({"proc/self/cgroup": "0::/\n", V2 + "memory.max": f"{3 * GIB}\n",
+          V2 + "memory.current": f"{GIB}\n", V2 + "memory.stat": "anon 7\n"}, 2 * GIB),
+        # What holds files can be had: mapped weights are among it.
+        ({"proc/self/cgroup": "0::/\n", V2 + "memory.max": f"{3 * GIB}",
+          V2 + "memory.current": f"{3 * GIB}",
+          V2 + "memory.stat": f"anon 7\ninactive_file {GIB}\nactive_file {GIB}\n"}, 2 * GIB),
+        ({"proc/self/cgroup": "0::/a/b\n", V2 + "a/memory.max": "max\n",
+          V2 + "a/memory.current": f"{GIB}\n", V2 + "a/b/memory.max": "max\n",
+          V2 + "a/b/memory.current": f"{GIB}\n"}, 8 * GIB),
+        # The limit of a group further up holds for those in it.
+        ({"proc/self/cgroup": "0::/a/b\n", V2 + "a/memory.max": f"{2 * GIB}\n",
+          V2 + "a/memory.current": f"{GIB}\n", V2 + "a/b/memory.max": "max\n",
+          V2 + "a/b/memory.current": f"{GIB}\n"}, GIB),
+        ({"proc/self/cgroup": "5:cpu,cpuacct:/x\n4:memory:/x\n0::/\n",
+          V1 + "x/memory.limit_in_bytes": f"{4 * GIB}", V1 + "x/memory.usage_in_bytes": f"{GIB}",
+          V1 + "x/memory.stat": f"total_inactive_file {GIB}\ninactive_file 5\n"}, 4 * GIB),
+        # Mounted under another path than it has outside.
+        ({"proc/self/cgroup": "4:memory:/docker/x\n",
+          V1 + "memory.limit_in_bytes": f"{4 * GIB}", V1 + "memory.usage_in_bytes": f"{GIB}"},
+         3 * GIB),
+        ({"proc/self/cgroup": "4:memory:/x\n",
+          V1 + "x/memory.limit_in_bytes": "9223372036854771712",
+          V1 + "x/memory.usage_in_bytes": f"{GIB}"}, 8 * GIB),
+        ({"proc/self/cgroup": "0::/\n", V2 + "memory.max": "100",
+          V2 + "memory.current": f"{GIB}\n"}, 0),
+    ],
+)  # fmt: skip
+def test_what_is_available_is_the_least_of_machine_and_container(
+    files: dict[str, str], expected: int, tmp_path: Path
+) -> None:
+    for name, text in (MACHINE | files).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_bytes(tmp_path) == expected
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("free_mb", "mmap", "fits"), [(700, True, True), (500, True, False),
+                                                       (500, False, True)])  # fmt: skip
+def test_mapped_weights_and_the_context_need_room_together(
+    default_model: Path, free_mb: int, mmap: bool, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 MB for 8,192 tokens beside 485 MB that still count as free, unless they were copied."""
+    free = free_mb * 1_000_000
+    monkeypatch.setattr("fimls.engine.embedded.context.available_bytes", lambda: free)
+    settings = EmbeddedSettings(mmap=mmap)
+    if fits:
+        open_embedded(default_model, settings).close()
+        return
+    with pytest.raises(OutOfMemory, match=r"0\.1 GB beside the weights of .*0\.0 GB are free"):
+        open_embedded(default_model, settings)
 
 
 def written(folder: Path, architecture: str) -> Path:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from fimls.assembly import embedded_settings
 from fimls.cancel import Cancel
+from fimls.config import EngineOptions
 from fimls.engine.base import Given, Priority, Request, Sampling
 from fimls.engine.embedded import (
     EmbeddedSettings,
@@ -20,6 +22,7 @@ from fimls.engine.embedded import (
     open_embedded,
     open_vocabulary,
     open_weightless,
+    supports_gpu,
 )
 from fimls.engine.embedded.calibration import Calibration
 from fimls.engine.embedded.engine import EmbeddedEngine
@@ -488,3 +491,15 @@ def test_without_weights_prompts_have_the_same_room(default_model, tmp_path, n_c
         with closing(open_embedded(default_model, settings)) as loaded:
             assert loaded.n_ctx == 1024
             assert loaded.vocabulary.info == engine.vocabulary.info
+
+
+def test_the_usual_settings_on_a_processor_alone_leave_flash_attention_off(
+    default_model: Path,
+) -> None:
+    """As many layers on a GPU as fit are none here: batches below 64 tokens would round otherwise,
+    and a prompt that was warm give another text than a cold one."""
+    if supports_gpu():
+        pytest.skip("LLAMA.CPP IS BUILT FOR A GPU HERE, where flash attention is on")
+    settings = embedded_settings(EngineOptions(n_ctx=256, n_sequences=1))
+    with closing(open_embedded(default_model, settings)) as engine:
+        assert engine.flash_attention == "disabled"

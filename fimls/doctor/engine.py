@@ -11,7 +11,7 @@ from fimls.assembly import calibrations_dir, embedded_settings
 from fimls.cancel import Cancel
 from fimls.config import Config, EngineOptions, templates_dir
 from fimls.doctor.finding import Finding, Level
-from fimls.engine.embedded import open_embedded, open_vocabulary
+from fimls.engine.embedded import open_embedded, open_vocabulary, supports_gpu, waiting
 from fimls.engine.embedded.memory import available_bytes
 from fimls.errors import FimlsError
 from fimls.machine import CpuMeter, on_battery
@@ -52,7 +52,9 @@ def examine(config: Config, path: Path, *, quick: bool, calibrate: bool) -> Iter
             Level.GOOD,
             f"loaded in {load_ms:,.0f} ms: {engine.n_ctx} tokens of context in each of "
             f"{engine.settings.n_sequences} sequences, micro-batches of {engine.n_ubatch} tokens, "
-            f"flash attention {config.engine.flash_attention}",
+            f"flash attention {engine.flash_attention}, weights "
+            f"{'mapped' if engine.settings.mmap else 'read into memory'}, "
+            f"{_gpu_layers(engine.settings.n_gpu_layers)} on a graphics processor",
         )
         yield from _template(config, engine.vocabulary)
         yield _machine()
@@ -79,6 +81,12 @@ def _calibration(
         return known, False
     found = Calibrator(engine, path, settings, calibrations_dir()).measure(Cancel())
     return found, True
+
+
+def _gpu_layers(n: int) -> str:
+    if n == 0 or not supports_gpu():
+        return "no layers"
+    return "as many layers as fit" if n < 0 else f"up to {n} layers"
 
 
 def _machine() -> Finding:
@@ -109,7 +117,10 @@ def _threads(options: EngineOptions, known: Calibration | None, is_new: bool) ->
     ]
     tried = ", ".join(f"{n}: {known.decode_ms[n]:.0f} ms" for n in sorted(known.decode_ms))
     rates = ", ".join(f"{n}: {known.prompt_rates[n]:,.0f}/s" for n in sorted(known.prompt_rates))
-    says = f"{'; '.join(parts)}. A token with {tried}; prompt tokens with {rates}"
+    says = (
+        f"{'; '.join(parts)}. A token with {tried}; prompt tokens with {rates}. "
+        f"They wait with {waiting.told()}"
+    )
     if known.was_busy:
         return Finding(
             "threads",
@@ -157,8 +168,8 @@ def _memory(engine: EmbeddedEngine) -> Iterator[Finding]:
     if remains is None:
         yield Finding("memory", Level.NOTE, says)
         return
-    # What is kept warm is still to come.
-    remains -= warm
+    # What is kept warm is still to come, and mapped weights count as free: they can be dropped.
+    remains -= warm + mapped
     yield Finding(
         "memory",
         Level.GOOD if remains > _SPARE_BYTES else Level.POOR,

@@ -213,19 +213,25 @@ def _flash_attention(settings: EmbeddedSettings) -> int:
     """
     if settings.flash_attention is not None:
         return int(settings.flash_attention)
-    if settings.kv_type != "f16" or settings.n_gpu_layers:
+    if settings.kv_type != "f16" or (settings.n_gpu_layers and c.llama_supports_gpu_offload()):
         return int(c.LLAMA_FLASH_ATTN_TYPE_AUTO)
     return int(c.LLAMA_FLASH_ATTN_TYPE_DISABLED)
 
 
 def _check_room(model: Model, settings: EmbeddedSettings, n_ctx: int) -> None:
-    """Refuse a context that cannot fit before the system kills the process for it."""
+    """Refuse a context that cannot fit before the system kills the process for it.
+
+    Weights that are mapped still count as free here: a file's pages can be dropped. They would
+    be read from the disk again for every token, so there has to be room for both.
+    """
     room = available_bytes()
+    weights = 0 if settings.mlock else model.n_mapped_bytes
     share = _KV_SHARE.get(settings.kv_type, 1.0)
     needed = model.kv_bytes_per_token() * share * n_ctx * settings.n_sequences
-    if room is not None and needed > room:
+    if room is not None and weights + needed > room:
         raise OutOfMemory(
             f"a context of {settings.n_sequences} x {n_ctx} tokens needs {needed / 1e9:.1f} GB "
-            f"and {room / 1e9:.1f} GB are free; lower n_ctx or n_sequences, "
+            f"beside the weights of {model.path.name}, and "
+            f"{max(0, room - weights) / 1e9:.1f} GB are free; lower n_ctx or n_sequences, "
             "or choose a smaller model (fimls models list)"
         )

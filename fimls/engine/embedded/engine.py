@@ -33,7 +33,8 @@ class EmbeddedEngine:
 
     Streams compute in the thread that iterates them, one micro-batch or token
     per turn. ``settings`` are those in force; ``calibration`` is what is known
-    of their speed; ``store`` keeps the states of overwritten sequences.
+    of their speed; ``store`` keeps the states of overwritten sequences; ``flash_attention`` is
+    what llama.cpp made of the setting: enabled or disabled.
     """
 
     prepares_ahead = True
@@ -54,6 +55,7 @@ class EmbeddedEngine:
         self._n_ctx = context.n_ctx
         self.n_ubatch = context.n_ubatch
         self.buffers = native.buffers()
+        self.flash_attention = native.flash_attention()
         self.store = context.store
         self._runner = Runner(context)
         self.calibration: Calibration | None = None

@@ -92,6 +92,11 @@ class Model:
         if not vocab:
             raise ModelUnusable(f"{path} has no vocabulary")
         self.vocab = vocab
+        self.n_mapped_bytes = sum(
+            buffer.n_bytes
+            for buffer in native.buffers()
+            if buffer.kind == "model" and buffer.is_mapped
+        )
         self._lock = threading.Lock()
 
     @property

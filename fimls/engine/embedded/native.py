@@ -19,6 +19,10 @@ import llama_cpp.llama_cpp as c
 # Where llama.cpp puts what: "load_tensors:   CPU_Mapped model buffer size =   462.96 MiB".
 _BUFFER = re.compile(r": +(\S+) +(model|KV|compute|output) buffer size += +([\d.]+) MiB")
 
+_FLASH_ATTENTION = re.compile(
+    r"llama_context: flash_attn += (\w+)|Flash Attention (enabled|disabled)"
+)
+
 logger = logging.getLogger("fimls.llama")
 
 # ggml_log_level: 1 debug, 2 info, 3 warning, 4 error, 5 continues the line before it. All of it
@@ -48,6 +52,7 @@ _lock = threading.Lock()
 _started = False
 _complaints: deque[str] = deque(maxlen=4)
 _buffers: deque[Buffer] = deque(maxlen=64)
+_flash_attention: deque[str] = deque(["unknown"], maxlen=1)
 
 
 @c.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
@@ -62,6 +67,8 @@ def _log(level: int, text: bytes, _user_data: object) -> None:
     if found:
         device, kind, mebibytes = found.groups()
         _buffers.append(Buffer(device, kind, int(float(mebibytes) * 1024**2)))
+    if found := _FLASH_ATTENTION.search(line):  # of "auto", the last word follows
+        _flash_attention.append(found[1] or found[2])
     logger.debug("%s", line)
 
 
@@ -87,6 +94,11 @@ def forget_buffers() -> None:
 def buffers() -> tuple[Buffer, ...]:
     """What was taken since ``forget_buffers``, by whatever was opened in this process."""
     return tuple(_buffers)
+
+
+def flash_attention() -> str:
+    """Whether the last context that was made has it: enabled or disabled."""
+    return _flash_attention[0]
 
 
 def complaints() -> str:

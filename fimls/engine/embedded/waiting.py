@@ -35,3 +35,11 @@ def settle() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _ROUNDS)
+
+
+def told() -> str:
+    """How they wait, in the words of the environment that llama.cpp's library reads."""
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):  # the first has the last word
+        if name in os.environ:
+            return f"{name}={os.environ[name]}"
+    return "as the library has it"
