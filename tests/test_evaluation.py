@@ -240,6 +240,26 @@ def test_builds_and_runs(language):
     assert sandbox.judge(echo, "this is no program (") is Verdict.FAILED
 
 
+GREEDY = {
+    "java": "List<byte[]> all = new ArrayList<>();\n"
+    "for (int j = 0; j < 900; j++) all.add(new byte[1 << 20]);",
+    "csharp": "var all = new System.Collections.Generic.List<byte[]>();\n"
+    "for (int j = 0; j < 900; j++) all.Add(new byte[1 << 20]);",
+}
+
+
+@pytest.mark.parametrize("language", GREEDY)
+def test_the_heap_of_those_that_map_much_has_a_limit(language):
+    """A right answer, with 900 MiB held for it."""
+    marked, right, _ = ECHOED[language]
+    echo = hole(marked, language, right, InputOutput((Exchange("1", ("1",)),)))
+    sandbox = Sandbox(Limits(cpu_s=10))
+    if sandbox.obstacle(echo):
+        pytest.skip(f"{language.upper()} CANNOT BE RUN: {sandbox.obstacle(echo)}")
+    assert sandbox.judge(echo, GREEDY[language].replace("900", "9") + right) is Verdict.PASSED
+    assert sandbox.judge(echo, GREEDY[language] + right) is not Verdict.PASSED
+
+
 def test_says_what_it_cannot_judge():
     """An unknown language is no failure of the model."""
     proof = InputOutput((Exchange("", ("",)),))

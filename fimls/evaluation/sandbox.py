@@ -26,6 +26,8 @@ JAIL = Path(__file__).with_name("jail.py")
 MEBIBYTE = 1 << 20
 # A solution that prints more than this has lost its way.
 MOST_OUTPUT_BYTES = 16 * MEBIBYTE
+# Of the run times that map more than they use.
+HEAP_MIB = 512
 # Waiting is not computing: on a busy machine the wall clock may be this much behind.
 WALL_PER_CPU = 4
 
@@ -52,7 +54,7 @@ class Toolchain:
 
     ``needs`` are the programs that must be on the path, ``package`` says where to
     get them. ``maps_much`` marks run times that reserve more address space than
-    they use, which a limit on address space would break.
+    they use, which a limit on address space would break: their heap is limited instead.
     """
 
     needs: tuple[str, ...]
@@ -70,9 +72,9 @@ TOOLCHAINS = {
     ),
     "java": Toolchain(
         ("javac", "java"), "a JDK", "{public}.java",
-        ("javac", "-nowarn", "-J-Xmx512m", "-J-XX:TieredStopAtLevel=1", "-J-XX:-UsePerfData",
-         "-d", ".", "{public}.java"),
-        ("java", "-Xmx512m", "-Xss64m", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+        ("javac", "-nowarn", f"-J-Xmx{HEAP_MIB}m", "-J-XX:TieredStopAtLevel=1",
+         "-J-XX:-UsePerfData", "-d", ".", "{public}.java"),
+        ("java", f"-Xmx{HEAP_MIB}m", "-Xss64m", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
          "-XX:+UseSerialGC", "-cp", ".", "{main}"),
         maps_much=True,
     ),
@@ -107,7 +109,7 @@ class Sandbox:
             else "NOT confined",
             "time": f"{self._limits.cpu_s} s of processor, "
             f"{self._limits.cpu_s * WALL_PER_CPU} s of wall clock",
-            "memory": f"{self._limits.memory_mib} MiB (Java: 512 MiB of heap)",
+            "memory": f"{self._limits.memory_mib} MiB (Java, C#: {HEAP_MIB} MiB of heap)",
         }
 
     def obstacle(self, hole: Hole) -> str:
@@ -213,6 +215,7 @@ def _wait(
     environment = {
         "PATH": os.environ.get("PATH", ""), "HOME": str(directory), "TMPDIR": str(directory),
         "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "JAVA_TOOL_OPTIONS": "",
+        "MONO_GC_PARAMS": f"max-heap-size={HEAP_MIB}m",
     }  # fmt: skip
     process = subprocess.Popen(  # noqa: S603 - running it is the point; the jail is around it
         _jailed(str(directory), limits, command),
@@ -231,7 +234,7 @@ def _wait(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The candidate and whatever it started: they are one session of their own."""
+    """The candidate and what it started, but for what has left its session."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
