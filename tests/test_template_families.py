@@ -164,7 +164,7 @@ REFUSED = [
     ("Mellum2-12B-A2.5B-Instruct", "mellum", 'set completion.template = "mellum2"'),
     ("Devstral-Small-2505", "llama", 'set completion.template = "mistral"'),
     ("Falcon-H1-Tiny-Coder-90M", "falcon-h1", 'set completion.template = "falcon-h1-tiny-coder"'),
-    ("My own model", "llama", "no family"),
+    ("My own model", "llama", "tells no family"),
 ]
 
 
@@ -184,6 +184,16 @@ def test_stranger_with_markers_is_told_its_kin(
     assert "the markers of codeqwen1.5 and qwen2.5-coder, but" in str(caught.value)
 
 
+def test_stranger_without_a_vocabulary_is_to_be_named() -> None:
+    """Of a remote model only a name is known: nothing is said of its vocabulary."""
+    with pytest.raises(ModelRefused) as caught:
+        detect(ModelInfo("completion", ""), None, TEMPLATES)
+    assert str(caught.value) == (
+        'the name "completion" tells no family known to be trained to fill in the middle; set '
+        'engines.NAME.template ("fimls templates list" shows the families)'
+    )
+
+
 def test_unverified_family_can_be_named() -> None:
     """The user may know better."""
     info = ModelInfo("Mellum2-12B", "mellum")
@@ -192,8 +202,9 @@ def test_unverified_family_can_be_named() -> None:
 
 def test_refused_family_stays_refused_when_named() -> None:
     """There is no form to render for a model that rewrites regions."""
-    with pytest.raises(ModelRefused, match="next edit"):
-        detect(ModelInfo("zeta", "llama"), None, TEMPLATES, override="zeta")
+    with pytest.raises(ModelRefused, match="next edit") as caught:
+        detect(ModelInfo("Mine", "llama"), None, TEMPLATES, override="zeta")
+    assert "recognised" not in str(caught.value)
     with pytest.raises(ModelRefused, match="next edit"):
         bind(TEMPLATES["zeta"], None)
 

@@ -73,8 +73,9 @@ def _refuse_variant(template: Template, names: Iterable[str], info: ModelInfo) -
 
 def _usable(template: Template, info: ModelInfo, *, named: bool) -> Template:
     if template.status is Status.REFUSED:
+        how = "the template is set to" if named else "it was recognised as"
         raise ModelRefused(
-            f"{_called(info)} cannot fill in the middle: {template.reason} (it was recognised as: "
+            f"{_called(info)} cannot fill in the middle: {template.reason} ({how}: "
             f'{template.title}). "fimls models list" shows models that can'
         )
     if template.status is Status.UNVERIFIED and not named:
@@ -87,12 +88,16 @@ def _usable(template: Template, info: ModelInfo, *, named: bool) -> Template:
 
 
 def _stranger(info: ModelInfo, vocabulary: Vocabulary | None, templates: Iterable[Template]) -> str:
+    if vocabulary is None:
+        return (
+            f'the name "{_called(info)}" tells no family known to be trained to fill in the '
+            'middle; set engines.NAME.template ("fimls templates list" shows the families)'
+        )
     message = f"{_called(info)} is of no family known to be trained to fill in the middle"
     fitting = [
         template
         for template in templates
-        if vocabulary is not None
-        and template.forms is not None
+        if template.forms is not None
         and template.detect.vocabulary
         and holds(vocabulary, template.detect.vocabulary)
     ]
