@@ -30,7 +30,7 @@ def vocab_file(name: str) -> Path:
     path = directory / f"ggml-vocab-{name}.gguf"
     if not path.is_file():
         pytest.skip(
-            f"{path} is missing: set FIMLS_VOCABS to a directory with llama.cpp's models/*.gguf"
+            f"{path} IS MISSING: set FIMLS_VOCABS to a directory with llama.cpp's models/*.gguf"
         )
     return path
 

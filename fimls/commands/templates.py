@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
 
 def listing(templates: Mapping[str, Template]) -> str:
-    """One family a line: name, status, order, verdict."""
+    """One family a line: name, status, verdict."""
     rows = _sorted(templates.values())
     name_width = max(len(template.name) for template in rows)
     verdict_width = max(20, _WIDTH - name_width - 14)
