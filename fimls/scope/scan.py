@@ -102,7 +102,7 @@ def _syntax(language: Language) -> _Syntax:
     for quote in language.strings:
         opaque.setdefault(quote, (quote, False, True))
     openers = sorted(opaque, key=len, reverse=True)
-    parts = [f"(?P<opaque>{'|'.join(_opener(o) for o in openers)})"] if openers else []
+    parts = [f"(?P<opaque>{'|'.join(_opener(o, language) for o in openers)})"] if openers else []
     if language.heredocs:
         # In lower case only right behind the mark, which stands apart: else it shifts or appends.
         word = r"(?:[A-Z_]|(?:(?<=\s<<)|(?<=<[-~<])|(?<=[-~<]['\"]))[a-z])\w*"
@@ -126,19 +126,22 @@ def _syntax(language: Language) -> _Syntax:
         parts.append(rf"(?P<tag>{behind}<{name}|</{name})")
     ends = re.escape(language.separator or ";")
     parts.append(rf"(?P<bracket>[()\[\]{{}}])|(?P<newline>\n)|(?P<semicolon>{ends})")
-    delimiters = tuple(o for o in (*openers, *_NO_COMMENT) if len(o) > 1)
+    attributes = ("#[",) if language.annotation == _ATTRIBUTE else ()
+    delimiters = tuple(o for o in (*openers, *attributes) if len(o) > 1)
     return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
 
 
-# In PHP an attribute; nobody begins a comment so.
-_NO_COMMENT = ("#[",)
+# Where # begins comments, too.
+_ATTRIBUTE = r"#\["
 
 
-def _opener(opener: str) -> str:
+def _opener(opener: str, language: Language) -> str:
     escaped = re.escape(opener)
     # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
     if opener == "#":
-        return rf"(?<![\w$&{{\\#]){escaped}(?!\[)"
+        return rf"(?<![\w$&{{\\#]){escaped}" + (
+            r"(?!\[)" if language.annotation == _ATTRIBUTE else ""
+        )
     # The shell's \' is no quote.
     return rf"(?<!\\){escaped}" if opener in {"'", '"'} else escaped
 
