@@ -150,7 +150,19 @@ class Choice:
             cuts.append((self._leaving[-1], StopReason.SUFFIX))
         cuts.append((at, reason))
         cuts += [(start, StopReason.SUFFIX) for start in self._hanging[:_MOST_WEAK]]
-        return [(start, why) for start, why in cuts if 0 < start < at or start == at]
+        return [
+            (start, why)
+            for start, why in cuts
+            if start == at or (0 < start < at and not self._ends_own(start))
+        ]
+
+    def _ends_own(self, start: int) -> bool:
+        """Whether the line at ``start`` ends a block that the text began: a header is as deep."""
+        ends = self.site.language.ends
+        line = next((line for line in self.lines if line.start == start), None)
+        if line is None or first_word(line.text) not in ends:
+            return False
+        return any(other.indent == line.indent for other in self.lines if other.start < start)
 
     @property
     def _is_header_wanted(self) -> bool:
