@@ -12,7 +12,8 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -67,13 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     args = _parser(argv).parse_args(argv)
+    with _user_file(args):
+        return _run(argv, args)
+
+
+def _run(argv: list[str], args: argparse.Namespace) -> int:
     if args.stdio:
         from fimls.server import serve  # noqa: PLC0415 - only here is the server needed
 
         # Read one by one, again whenever they change, and told to the editor when mistaken.
-        profiles = [partial(profile, name, _config_path(args)) for name in _profiles(args)]
-        user = partial(user_file, _config_path(args))
-        return serve([user, environment, *profiles, partial(_given, args)])
+        profiles = [partial(profile, name) for name in _profiles(args)]
+        return serve([user_file, environment, *profiles, partial(_given, args)])
     if args.run is None:
         _parser(argv).print_help(sys.stderr)
         return MISUSED
@@ -114,16 +119,27 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
 def _sources(args: argparse.Namespace, *, project: bool) -> list[Source]:
     """Where this run's settings come from; the server learns its project from the editor."""
     root = find_project(Path.cwd()) if project else None
-    profiles = [profile(name, _config_path(args)) for name in _profiles(args)]
-    return [*gather(_config_path(args), root), *profiles, _given(args)]
+    profiles = [profile(name) for name in _profiles(args)]
+    return [*gather(root=root), *profiles, _given(args)]
 
 
 def _profiles(args: argparse.Namespace) -> list[str]:
     return list(getattr(args, "profile", []))
 
 
-def _config_path(args: argparse.Namespace) -> Path | None:
-    return Path(args.config).expanduser() if hasattr(args, "config") else None
+@contextmanager
+def _user_file(args: argparse.Namespace) -> Iterator[None]:
+    """``--config`` is ``FIMLS_CONFIG`` for one run: for all that lies beside the file, too."""
+    before = os.environ.get("FIMLS_CONFIG")
+    if hasattr(args, "config"):
+        os.environ["FIMLS_CONFIG"] = str(Path(args.config).expanduser().absolute())
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["FIMLS_CONFIG"] = before
+        elif hasattr(args, "config"):
+            del os.environ["FIMLS_CONFIG"]
 
 
 def _given(args: argparse.Namespace) -> Source:

@@ -251,6 +251,19 @@ def test_config_shows_origins(tmp_path: Path) -> None:
     assert "hush" not in ran.stdout
 
 
+def test_templates_lie_beside_the_configuration_that_is_read(tmp_path: Path) -> None:
+    """`--config FILE` moves all that lies beside the user's file, as FIMLS_CONFIG does."""
+    (tmp_path / "config.toml").touch()
+    shipped = Path(__file__).parent.parent / "templates" / "refact.toml"
+    text = shipped.read_text(encoding="utf-8").replace('name = "refact"', 'name = "ours"')
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/ours.toml").write_text(text, encoding="utf-8")
+    path = str(tmp_path / "config.toml")
+    assert "\nours " in fimls("templates", "list", FIMLS_CONFIG=path).stdout
+    assert "\nours " in fimls("--config", path, "templates", "list").stdout
+    assert fimls("--config", path, "config", "--path").stdout == f"{path}\n"
+
+
 def test_doctor_without_a_model(tmp_path: Path) -> None:
     """A fresh installation is told what to fetch, as text and as JSON."""
     ran = fimls("doctor", FIMLS_CACHE_DIR=str(tmp_path))
