@@ -116,8 +116,7 @@ def check(tmp_path: Path, old: str, new: str, expected: str) -> None:
             )
         ],
         ("{prefix}{SUF}", "{prefix}x{SUF}", "after {prefix}"),
-        ('typed}"', 'typed}"\nuse_path = true', '"form.use_path" needs a form "with_path"'),
-        ('typed}"', 'typed}"\nuse_path = 1', '"form.use_path" must be true or false'),
+        ('typed}"', 'typed}"\nuse_path = true', '"form.use_path" is not a key of a template'),
         ("[tokens]", "[sampling]\nheat = 1\n[tokens]", '"sampling.heat" is not a key'),
         ("[tokens]", "[samplign]\ntop_p = 1\n[tokens]", 'did you mean "sampling"?'),
     ],

@@ -61,10 +61,9 @@ class Forms:
     """The layouts of a family: the plain one, and those that show more."""
 
     file: tuple[Part, ...]
-    with_path: tuple[Part, ...] = ()  # the file alone, with its name
+    with_path: tuple[Part, ...] = ()  # the file alone, where it has a name
     repository: tuple[Part, ...] = ()  # with chunks of other files
     chunk: tuple[Part, ...] = ()
-    use_path: bool = False  # show the path even when there are no chunks
     white_space: frozenset[str] = frozenset()  # markers that were trained with some beside them
 
     def with_code(self) -> dict[str, tuple[Part, ...]]:
@@ -91,17 +90,13 @@ def read_forms(table: Table, markers: Mapping[str, str]) -> Forms:
             _check_order(table, key, order(parts, role_of))
         return parts
 
-    use_path = table.boolean("use_path")
-    if use_path and not table.text("with_path", ""):
-        raise table.error("use_path", 'needs a form "with_path"')
-    usual = table.text("with_path" if use_path else "file")
+    usual = table.text("with_path", "") or table.text("file")
     commented = usual.replace("{prefix}", "{chunks}{prefix}")
     forms = Forms(
         file=form("file", FILE_SLOTS),
         with_path=form("with_path", FILE_SLOTS),
         repository=form("repository", REPOSITORY_SLOTS, commented),
         chunk=form("chunk", CHUNK_SLOTS, COMMENTED_CHUNK),
-        use_path=use_path,
         white_space=white_space,
     )
     table.finish()

@@ -99,7 +99,7 @@ def language_name(identifier: str) -> str:
 def _choose(forms: Forms, window: Window, chunks: Sequence[Chunk]) -> tuple[Part, ...]:
     if chunks:
         return forms.repository
-    if forms.use_path and window.path:
+    if forms.with_path and window.path:
         return forms.with_path
     return forms.file
 

@@ -50,10 +50,6 @@ class Table:
             raise self.error(key, "must be a whole number")
         return value
 
-    def boolean(self, key: str) -> bool:
-        value: bool = self._get(key, bool, "true or false", default=False)
-        return value
-
     def text_list(
         self, key: str, allowed: Collection[str] = (), *, required: bool = False
     ) -> tuple[str, ...]:
