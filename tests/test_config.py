@@ -92,6 +92,10 @@ def test_origins_name_who_set_what() -> None:
         ({"completion": {"languages_off": "python"}}, "must be a list of strings"),
         ({"completion": {"languages_off": [1]}}, "must be a list of strings"),
         ({"completion": 3}, "completion must be a table, not 3"),
+        (
+            {"engine": {"kv_type": "q8_0", "flash_attention": "off"}},
+            'engine.kv_type = "q8_0" needs flash attention; set engine.flash_attention = "auto"',
+        ),
         ({"engine": {"kv_type": "f8"}}, "engine.kv_type must be one of f16, q8_0, q4_0, not 'f8'"),
         ({"engines": {"team": {}}}, 'engines.team must be a table with kind = "…"'),
         ({"engines": 1}, "engines must hold tables"),

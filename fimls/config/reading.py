@@ -202,6 +202,11 @@ def _contradictions(config: Config) -> Iterable[str]:
             f"completion.n_prefix + n_suffix + n_predict = {wanted} tokens do not fit into "
             f"engine.n_ctx = {n_ctx}; lower them or raise it"
         )
+    if config.engine.kv_type != "f16" and config.engine.flash_attention == "off":
+        yield (
+            f'engine.kv_type = "{config.engine.kv_type}" needs flash attention; set '
+            'engine.flash_attention = "auto"'
+        )
     for name in dict.fromkeys((completion.engine, completion.fallback, config.review.engine)):
         if name not in {"", "embedded", *config.engines}:
             known = ", ".join(["embedded", *config.engines])
