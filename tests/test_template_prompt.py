@@ -306,7 +306,7 @@ def test_file_that_contradicts_the_template_is_noted() -> None:
     [
         (
             {"stops": ("<empty_output>", "<reponame>")},
-            Level.ERROR,
+            Level.FAULT,
             "<fim_pad> is token 4, made for fill-in-the-middle: add it to tokens.stops",
         ),
         (

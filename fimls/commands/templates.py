@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 # One column for marks keeps the findings of `check` in line.
-_MARKS = {"ok": "✓", "note": "!", "error": "✗"}
+_MARKS = {"ok": "✓", "note": "!", "fault": "✗", "error": "✗"}
 
 
 def add_parser(
@@ -146,8 +146,7 @@ def _check(
     print(f"template {template.name}, {template.status.value}\n")
     findings = examine(template, vocabulary)
     print("\n".join(map(_line, findings)))
-    errors = [finding for finding in findings if finding.level is Level.ERROR]
-    if errors:
+    if any(finding.level is Level.ERROR for finding in findings):
         print("\nThis template does not fit this model. Set another, or take a GGUF file that was")
         print(f"converted with its special tokens. Mend the template in {template.origin}.")
         return 1
@@ -157,6 +156,9 @@ def _check(
     print(f"\n{' '.join(map(str, prompt.tokens))}")
     if prompt.heal:
         print(f"and the model is made to begin with {prompt.heal!r}, the last token typed")
+    if any(finding.level is Level.FAULT for finding in findings):
+        print(f"\nMend what is marked {_MARKS['fault']} in {template.origin}.")
+        return 1
     return 0
 
 

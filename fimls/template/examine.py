@@ -31,6 +31,7 @@ class Level(str, Enum):
 
     OK = "ok"
     NOTE = "note"  # works, and worth knowing
+    FAULT = "fault"  # completes, and not as it should
     ERROR = "error"
 
     def __str__(self) -> str:
@@ -124,7 +125,7 @@ def _missing_ends(template: Template, vocabulary: Vocabulary) -> Iterator[Findin
         says = f"{vocabulary.spelling(token)} is token {token}"
         if token in fim:
             message = f"{says}, made for fill-in-the-middle: add it to tokens.stops"
-            yield Finding(Level.ERROR, "ends", message)
+            yield Finding(Level.FAULT, "ends", message)
         else:
             message = f"{says}, an end that the template does not name"
             yield Finding(Level.NOTE, "ends", message)
