@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -97,13 +97,8 @@ class HttpSettings:
     def check(self) -> None:
         """Raise ``ConfigError`` when settings contradict each other or point nowhere."""
         where = f"engines.{self.name}"
-        if not _is_url(self.url, {"http", "https"}):
-            raise ConfigError(f'{where}.url must be like "http://127.0.0.1:8080"')
-        if self.proxy and not _is_url(self.proxy, _PROXIES):
-            raise ConfigError(f'{where}.proxy must be like "http://127.0.0.1:3128"')
-        for key, value in {"api_key": self.api_key, **self.headers}.items():
-            if not f"{key}{value}".isascii():
-                raise ConfigError(f"{where}: {key} holds characters that HTTP headers cannot carry")
+        self._check_way(where)
+        self._check_kind(where)
         if self.key_file and not self.cert_file:
             raise ConfigError(f"{where}.key_file needs cert_file as well")
         for key in ("ca_file", "cert_file", "key_file", "vocabulary"):
@@ -115,7 +110,15 @@ class HttpSettings:
                 raise ConfigError(f"{where}.{key} must be greater than 0")
         if self.retries < 0 or self.n_ctx < 0:
             raise ConfigError(f"{where}.retries and n_ctx must not be negative")
-        self._check_kind(where)
+
+    def _check_way(self, where: str) -> None:
+        if not _is_url(self.url, {"http", "https"}):
+            raise ConfigError(f'{where}.url must be like "http://127.0.0.1:8080"')
+        if self.proxy and not _is_url(self.proxy, _PROXIES):
+            raise ConfigError(f'{where}.proxy must be like "http://127.0.0.1:3128"')
+        for key, value in {"api_key": self.api_key, **self.headers}.items():
+            if not f"{key}{value}".isascii():
+                raise ConfigError(f"{where}: {key} holds characters that HTTP headers cannot carry")
 
     def _check_kind(self, where: str) -> None:
         if self.infill and self.kind != Kind.LLAMA_SERVER:
@@ -153,7 +156,7 @@ class HttpSettings:
 _PROXIES = frozenset({"http", "https", "socks5", "socks5h"})
 
 
-def _is_url(text: str, schemes: Set[str]) -> bool:
+def _is_url(text: str, schemes: Collection[str]) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
