@@ -33,12 +33,17 @@ class Changed:
     old: str
 
 
+def repository(folder: Path) -> Path:
+    """The root of the repository that ``folder`` is in. Raises ``BadRequest``."""
+    return Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+
+
 def changed_files(folder: Path, revision: str = "HEAD") -> list[Changed]:
     """Code files of ``folder``'s repository that differ from ``revision``, new ones included.
 
     Raises ``BadRequest`` without git, outside a repository, or for an unknown revision.
     """
-    root = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+    root = repository(folder)
     base = _base(root, revision)
     names = ["diff", "--name-only", "--no-renames", "--diff-filter=AMT", "--no-ext-diff", "-z"]
     changed = _git(root, *names, base, "--").split("\0")
@@ -62,7 +67,7 @@ def listed_files(folder: Path) -> list[Path] | None:
 
 def old_text(path: Path, revision: str = "HEAD") -> str:
     """A file as it was at ``revision``; empty when it was not there. Raises ``BadRequest``."""
-    root = Path(_git(path.parent, "rev-parse", "--show-toplevel").strip())
+    root = repository(path.parent)
     base = _base(root, revision)
     try:
         name = path.resolve().relative_to(root.resolve()).as_posix()

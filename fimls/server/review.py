@@ -165,7 +165,7 @@ def _works(
 
 
 def _changed(ls: Session, seen: Snapshot, opened: dict[str, Snapshot]) -> list[Work]:
-    from fimls.review.changes import changed_files, difference, old_text  # noqa: PLC0415
+    from fimls.review.changes import changed_files, difference, old_text, repository  # noqa: PLC0415
     from fimls.review.reviewer import Source  # noqa: PLC0415
     from fimls.scope import is_code  # noqa: PLC0415
 
@@ -175,8 +175,10 @@ def _changed(ls: Session, seen: Snapshot, opened: dict[str, Snapshot]) -> list[W
     olds = {file.path.resolve(): file.old for file in changed_files(folder)}
     # What is open and not saved has changed too, and git does not know yet.
     by_path = {Path(one.path).resolve(): one for one in opened.values() if one.path}
-    if Path(seen.path).resolve() not in olds and is_code(Path(seen.path).name):
-        olds[Path(seen.path).resolve()] = old_text(Path(seen.path))
+    root = repository(folder).resolve()
+    for path in by_path:
+        if path not in olds and is_code(path.name) and path.is_relative_to(root):
+            olds[path] = old_text(path)
     works = []
     for path, old in olds.items():
         document = by_path.get(path) or _read(path)

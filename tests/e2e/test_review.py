@@ -282,29 +282,32 @@ async def test_a_selection_outside_of_functions(edit: Edit) -> None:
 
 
 async def test_changes_since_the_last_commit(edit: Edit, tmp_path: Path) -> None:
-    """Only functions that differ, in files that nobody has open too."""
+    """Only functions that differ, be they saved or not, in files that nobody has open too."""
 
     def git(*arguments: str) -> None:
         who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         subprocess.run(["git", *who, "-C", str(tmp_path), *arguments], check=True)
 
     async with edit(reviewing(), client=PUSHED) as editor:
-        path, other = tmp_path / "mean.py", tmp_path / "other.py"
-        for file in (path, other):
+        path, other, third = files = [
+            tmp_path / f"{name}.py" for name in ("mean", "other", "third")
+        ]
+        for file in files:
             file.write_text(MEAN.replace(LINE, FIXED))
         uri = editor.open(path.read_text(), path.as_uri())
         await review(editor, uri, "changes")
         assert "not in a git repository" in editor.messages[-1]
         git("init", "-q")
-        git("add", "mean.py", "other.py")
+        git("add", *(file.name for file in files))
         git("commit", "-q", "-m", "x")
         await review(editor, uri, "changes")
         assert "no function has changed" in editor.messages[-1]
         editor.type(uri, 2, 19, "1, ")  # not saved
         other.write_text(MEAN)
+        editor.open(MEAN, third.as_uri())  # not saved either, and not where the person is
         await review(editor, uri, "changes")
-        assert editor.messages[-1].startswith("fimls: 2 parts reviewed")
-        assert [len(shown(editor, file.as_uri())) for file in (path, other)] == [1, 1]
+        assert editor.messages[-1].startswith("fimls: 3 parts reviewed")
+        assert [len(shown(editor, file.as_uri())) for file in files] == [1, 1, 1]
         assert "left out" not in editor.messages[-1]
         editor.type(uri, 0, 0, "LIMIT = 10\n")
         await review(editor, uri, "changes")

@@ -28,7 +28,8 @@ export class Suggestions implements vscode.Disposable {
   readonly #host: Host;
   readonly #changes = new LastChange();
   #shown: { document: vscode.TextDocument; position: vscode.Position } | undefined;
-  #asksAgain = false; // by the command for asking by hand, since there is no other
+  // What is asked for again: by the command for asking by hand, since there is no other.
+  #again: { document: vscode.TextDocument; version: number } | undefined;
   #runs = 0; // of servers, as far as they have come to know the open documents
 
   constructor(host: Host) {
@@ -45,7 +46,7 @@ export class Suggestions implements vscode.Disposable {
   askAgain(): void {
     const editor = vscode.window.activeTextEditor;
     if (this.#host.isReady && editor && this.#changes.isWaiting(editor)) {
-      this.#ask();
+      this.#ask(editor.document);
     }
   }
 
@@ -57,7 +58,7 @@ export class Suggestions implements vscode.Disposable {
     }
     if (!(await this.#replace(document)) && this.#isShown(grown)) {
       await this.hide(); // for some frames nothing is shown
-      this.#ask();
+      this.#ask(document);
     }
   }
 
@@ -74,8 +75,7 @@ export class Suggestions implements vscode.Disposable {
     token,
     next,
   ) => {
-    const automatic = context.triggerKind === AUTOMATIC || this.#asksAgain;
-    this.#asksAgain = false;
+    const automatic = context.triggerKind === AUTOMATIC || this.#isAskedAgain(document);
     const reason = automatic ? this.#changes.reasonOff(document, position) : undefined;
     if (reason !== undefined) {
       this.#host.log.trace(`not asked: ${reason}`);
@@ -103,9 +103,16 @@ export class Suggestions implements vscode.Disposable {
   }
 
   /** Asks for what the editor asks for by itself only when something is typed. */
-  #ask(): void {
-    this.#asksAgain = true;
+  #ask(document: vscode.TextDocument): void {
+    this.#again = { document, version: document.version };
     void vscode.commands.executeCommand(TRIGGER);
+  }
+
+  /** Whether it is we who ask, and not a person; a key's own request may come in between. */
+  #isAskedAgain(document: vscode.TextDocument): boolean {
+    const again = this.#again;
+    this.#again = undefined;
+    return again?.document === document && again.version === document.version;
   }
 
   /**

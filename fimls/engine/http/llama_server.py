@@ -24,9 +24,9 @@ ENDS = frozenset(
         "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>",
         "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>",
         "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>",
-        "<｜end▁of▁sentence｜>", "<eos>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>",
-        "[PAD]", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
-        "<fim-file>", "<file_sep>",
+        "<｜end▁of▁sentence｜>", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
+        "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>",
+        "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
     }
 )  # fmt: skip
 
