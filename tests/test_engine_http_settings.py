@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from fimls.assembly import open_engine
+from fimls.config import Config
 from fimls.engine.http import HttpSettings, Kind, open_http_engine
 from fimls.errors import ConfigError
+from tests.vocabularies import vocab_file
 
 ENVIRON = {"TEAM_KEY": "s3cret", "HOST_NAME": "gpu.example.org", "EMPTY": ""}
 
@@ -101,3 +104,16 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     (tmp_path / "ca.pem").touch()
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read(ca_file="~/ca.pem").ca_file == "~/ca.pem"
+
+
+def test_a_vocabulary_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is found there; one that is none is told by its own key."""
+    (tmp_path / "v.gguf").symlink_to(vocab_file("refact"))
+    (tmp_path / "none.gguf").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    table = {"kind": "openai", "url": "http://127.0.0.1:1", "vocabulary": "~/v.gguf"}
+    engine = open_engine(Config(engines={"team": table}), "team", "m")
+    assert engine.vocabulary is not None
+    broken = Config(engines={"team": {**table, "vocabulary": "~/none.gguf"}})
+    with pytest.raises(ConfigError, match=r"^engines\.team\.vocabulary: "):
+        open_engine(broken, "team", "m")
