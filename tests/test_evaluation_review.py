@@ -111,7 +111,9 @@ def test_slips_are_counted_alone_and_together_with_what_was_said() -> None:
         slips=(record(sure, seeded=True), record(unsure, seeded=False)),
     )
     assert found["asked"] == (0, 1.0, 0)
+    assert found["suspected"] == (1, 1.0, 0)
     assert found["slips"] == (1, 0.0, 0)
+    assert found["unverified"] == (1, 1.0, 0), "both say something of the same line"
     assert found["fimls"] == (1, 1.0, 0)
     twice = counted(
         record(seeded=True),

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     pairs = pairs[: args.limit]
     # Everything is looked at, so that any threshold can be read from the records.
     low = replace(
-        config.review, min_confidence=0.0, slip_confidence=0.5, second_look="on", categories_off=()
+        config.review, min_confidence=0.0, slip_confidence=0.0, second_look="on", categories_off=()
     )
     ways = {"asked": replace(low, slips=False), "slips": replace(low, ask=False)}
     records: dict[str, list[review.Record]] = {way: [] for way in ways}

@@ -6,8 +6,10 @@ once by asking and once by likelihood; the modes are computed from what came of 
 raw         every claim that the model states, as if it were shown
 grounded    claims that quote code which is there, and change it
 asked       of these, those that hold at the second look
-slips       what is found by likelihood, without asking
-fimls       the last two together: what the product shows
+suspected   what looks unlikely when the code is read, as if it were shown
+slips       of these, those that hold when they are weighed in their place: their second look
+unverified  raw and suspected together: what there would be without any check
+fimls       asked and slips together: what the product shows
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from fimls.review.grounding import locate
 from fimls.review.reviewer import Reviewer, Source
 from fimls.scope import Outline, Scope
 
-RAW, GROUNDED, ASKED, SLIPS, FIMLS = "raw", "grounded", "asked", "slips", "fimls"
+RAW, GROUNDED, ASKED = "raw", "grounded", "asked"
+SUSPECTED, SLIPS = "suspected", "slips"
+UNVERIFIED, FIMLS = "unverified", "fimls"
 # Where lines were taken away, the fault is between two lines.
 _AROUND_REMOVED = 1
 
@@ -132,10 +136,12 @@ def figures(
     for mode in (RAW, GROUNDED, ASKED) if asked else ():
         kept[mode] = _kept(asked, mode, min_confidence)
     if slips:
+        kept[SUSPECTED] = _kept(slips, SUSPECTED, 0.0)
         kept[SLIPS] = _kept(slips, SLIPS, slip_confidence)
     if asked and slips:
-        both = kept[ASKED].keys() & kept[SLIPS].keys()
-        kept[FIMLS] = {key: _joined(kept[SLIPS][key], kept[ASKED][key]) for key in both}
+        for mode, first, second in ((UNVERIFIED, SUSPECTED, RAW), (FIMLS, SLIPS, ASKED)):
+            both = kept[first].keys() & kept[second].keys()
+            kept[mode] = {key: _joined(kept[first][key], kept[second][key]) for key in both}
     return {
         "min_confidence": min_confidence,
         "slip_confidence": slip_confidence,
