@@ -18,6 +18,7 @@ MOST_TIMES = 1_000
 
 _TOKENS = ("n_prompt", "n_evaluated", "n_generated", "n_discarded")
 _TIMES = ("t_first_token_ms", "t_total_ms", "t_scope_ms")
+_LAG = "t_lag_ms"
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Metrics:
     stops: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     _times: dict[str, deque[float]] = field(
-        default_factory=lambda: {name: deque(maxlen=MOST_TIMES) for name in _TIMES}
+        default_factory=lambda: {name: deque(maxlen=MOST_TIMES) for name in (*_TIMES, _LAG)}
     )
 
     def add(self, completion: Completion) -> None:
@@ -49,8 +50,12 @@ class Metrics:
         self.stops[completion.stop_reason.value] += 1
         for name in _TOKENS:
             self.tokens[name] += getattr(completion, name)
-        for name, times in self._times.items():
-            times.append(getattr(completion, name))
+        for name in _TIMES:
+            self._times[name].append(getattr(completion, name))
+
+    def late(self, lag_ms: float) -> None:
+        """A look at the event loop while something was computed: it came so late."""
+        self._times[_LAG].append(lag_ms)
 
     def accept(self, grade: object = 0) -> None:
         """Count an item that was taken; the whole is grade 0."""
@@ -89,11 +94,11 @@ class Metrics:
 
 
 def _middle_and_worst(values: Collection[float]) -> dict[str, float] | None:
-    """Median and 95th percentile, by nearest rank."""
+    """Median, 95th and 99th percentile, by nearest rank."""
     if not values:
         return None
     ordered = sorted(values)
     return {
         name: round(ordered[ceil(share * len(ordered)) - 1], 2)
-        for name, share in (("median", 0.5), ("p95", 0.95))
+        for name, share in (("median", 0.5), ("p95", 0.95), ("p99", 0.99))
     }

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 EXPLAIN = "fimls.explain"  # our own server tells what the last completion cost
 STATUS = "fimls.status"
+METRICS = "fimls.metrics"
 GROWN = "fimls/grown"
 START_S = 30.0  # a server that has not answered `initialize` by then does not work
 FIRST_ANSWER_S = 300.0  # the first request may have to wait for a model
@@ -139,6 +140,11 @@ class Editor:
         started_s = time.perf_counter()
         told = await self._execute(STATUS)
         return None if told is None else (time.perf_counter() - started_s) * 1000
+
+    async def metrics(self) -> dict[str, Any]:
+        """What our own server has counted since it began; nothing from any other."""
+        told = await self._execute(METRICS) if self._explains else None
+        return told if isinstance(told, dict) else {}
 
     async def play(self, session: Session, server: str, *, at_human_pace: bool) -> list[Record]:
         """One record for each request of ``session``."""

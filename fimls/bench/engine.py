@@ -185,11 +185,15 @@ async def lag(where: str, command: Sequence[str], n_pings: int) -> list[Figure]:
             while not working.done() and len(busy) < n_pings:
                 busy.append(await _ping(editor))
             await working
+        told = await editor.metrics()
+    loop = told.get("t_lag_ms")
     return [
         Figure("an answer's delay with nothing to do, p99", percentile(idle, 99), "ms"),
         Figure(f"the same while the engine works {where}, median", percentile(busy, 50), "ms"),
         Figure(f"the same while the engine works {where}, p99", percentile(busy, 99), "ms", LAG_MS),
-    ]
+        Figure(f"the event loop's lag while the engine works {where}, p99",
+               loop and loop["p99"], "ms", LAG_MS, "" if loop else "the server tells no lag"),
+    ]  # fmt: skip
 
 
 async def _ping(editor: Editor) -> float:

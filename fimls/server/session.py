@@ -30,6 +30,7 @@ from fimls.server.opening import open_engine_of
 from fimls.server.pace import Pace
 from fimls.server.progress import progress
 from fimls.server.protocol import Protocol
+from fimls.server.pulse import Pulse
 from fimls.server.settings import ReadSource, Settings
 from fimls.server.status import STATUS, Board, Status
 
@@ -67,6 +68,7 @@ class Session(LanguageServer):
         self.shows_status = False
         self.pulls_diagnostics = False
         self.metrics = Metrics()
+        self._pulse = Pulse(self.metrics.late)
         self.sparing = ""
         self._n_thinking = 0
         self._told: set[str] = set()
@@ -132,6 +134,7 @@ class Session(LanguageServer):
     def think(self, change: int) -> None:
         """One completion more is made, or one less."""
         self._n_thinking += change
+        self._pulse.beats(is_on=self._n_thinking > 0)
         show = self.board.thinking if self._n_thinking else self.board.thought
         condition = "; ".join(filter(None, (self.backend.condition, self.sparing)))
         show(self.settings.config.completion.runs, condition)
