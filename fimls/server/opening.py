@@ -48,5 +48,8 @@ def open_engine_of(
         choose(engine.vocabulary)  # a model that cannot fill in the middle is refused at once
     except EngineUnreachable as error:
         logger.warning("%s", error)  # it may come any moment; each completion asks again
+    except BaseException:
+        engine.close()  # nobody will use it: the next try opens another one
+        raise
     logger.info("opened %s in %.1f s", config.completion.runs, time.perf_counter() - began_s)
     return Opened(engine, choose)
