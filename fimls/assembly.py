@@ -25,7 +25,8 @@ from fimls.engine.embedded import (
     open_vocabulary,
     open_weightless,
 )
-from fimls.errors import ConfigError, ModelError, ModelRefused, TemplateError
+from fimls.engine.embedded.memory import available_bytes
+from fimls.errors import ConfigError, ModelError, ModelRefused, OutOfMemory, TemplateError
 from fimls.fim import Prompt
 from fimls.prompting import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Prompter
 from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
@@ -161,7 +162,10 @@ def open_engine(
         path = models.resolve(model, models.models_dir(config.models))
         if weightless:
             return open_weightless(path, embedded_settings(config.engine), calibrations_dir())
-        return _open_embedded(config.engine, path, progress, notify)
+        try:
+            return _open_embedded(config.engine, path, progress, notify)
+        except OutOfMemory as error:
+            raise OutOfMemory(f"{error}{_smaller_than(path)}") from None
     if config.engines[engine]["kind"] == "scripted":
         from fimls.engine.scripted import open_scripted  # noqa: PLC0415 - for tests and demos
 
@@ -215,6 +219,14 @@ def _open_embedded(
                 '(engine.process = "own" says that this is meant)'
             )
     return AttachedEngine(ChildLink(opener), notify, progress)
+
+
+def _smaller_than(path: Path) -> str:
+    """Which model to take instead of that at ``path``, in words."""
+    found = models.smaller(path.stat().st_size, available_bytes())
+    if found is None:
+        return "; the catalogue has none that is smaller"
+    return f"; {found.name} takes {found.memory_mb / 1000:.1f} GB in all"
 
 
 def calibrations_dir() -> Path:

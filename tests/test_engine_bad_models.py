@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import gguf
 import pytest
 
+from fimls.assembly import open_engine, unshared
+from fimls.config import Config
 from fimls.engine.embedded import EmbeddedSettings, open_embedded, open_vocabulary
 from fimls.engine.embedded.memory import available_bytes
 from fimls.errors import ModelUnusable, OutOfMemory
@@ -61,6 +64,18 @@ def test_weights_larger_than_the_memory_that_is_left(
     monkeypatch.setattr("fimls.engine.embedded.model.available_bytes", lambda: 10)
     with pytest.raises(OutOfMemory, match=r"0\.0 GB are free; choose a smaller model"):
         open_embedded(path)
+
+
+def test_weights_that_do_not_fit_name_a_model_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of 1 GB the size of the 1.5B is refused, whatever process loads it."""
+    path = written(tmp_path, "llama")
+    os.truncate(path, 1_117_320_768)
+    for module in ("fimls.engine.embedded.model", "fimls.assembly"):
+        monkeypatch.setattr(f"{module}.available_bytes", lambda: 1_000_000_000)
+    with pytest.raises(OutOfMemory, match=r"needs 1\.1 GB and 1\.0 GB .*-0\.5b takes 0\.9 GB"):
+        open_engine(unshared(Config()), "embedded", str(path))
 
 
 GIB = 2**30

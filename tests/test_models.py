@@ -37,6 +37,7 @@ from fimls.models import (
     pull,
     remove,
     resolve,
+    smaller,
     state,
 )
 
@@ -152,6 +153,25 @@ def test_names() -> None:
         find("qwen2.5-coder-3bb")
     with pytest.raises(ModelUnknown, match="fimls models list"):
         find("zzz")
+
+
+@pytest.mark.parametrize(
+    ("file", "room_gb", "expected"),
+    [
+        ("qwen2.5-coder-7b", 3.0, "qwen2.5-coder-3b"),
+        ("qwen2.5-coder-7b", 2.0, "qwen2.5-coder-1.5b"),
+        ("qwen2.5-coder-7b", 0.1, "qwen2.5-coder-0.5b"),  # the least of evils
+        ("qwen2.5-coder-1.5b", None, "qwen2.5-coder-0.5b"),  # a system that does not tell
+        ("qwen2.5-coder-0.5b", 0.1, None),
+    ],
+)
+def test_a_smaller_one(file: str, room_gb: float | None, expected: str | None) -> None:
+    """For a machine where that file does not fit."""
+    size = catalogue()[file].size
+    assert size is not None
+    room = None if room_gb is None else int(room_gb * 1e9)
+    found = smaller(size, room)
+    assert (found and found.name) == expected
 
 
 def test_resolve(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from fimls.models.catalogue import (
     find,
     models_dir,
     resolve,
+    smaller,
     state,
 )
 from fimls.models.download import pull, remove
@@ -27,5 +28,6 @@ __all__ = [
     "pull",
     "remove",
     "resolve",
+    "smaller",
     "state",
 ]

@@ -130,6 +130,19 @@ def find(name: str) -> Model:
     raise ModelUnknown(f"no model is called {name!r}; {hint}")
 
 
+def smaller(size: int, room: int | None) -> Model | None:
+    """An entry for a machine where a file of ``size`` bytes does not fit, for any use.
+
+    The largest of those that fit into ``room`` bytes with all that they need, else the smallest;
+    ``None`` where none is smaller.
+    """
+    chats = (model for model in catalogue().values() if model.kind == "instruct")
+    found = [model for model in chats if model.size is not None and model.size < size]
+    found.sort(key=lambda model: model.memory_mb)
+    fitting = [model for model in found if room is None or model.memory_mb * 1_000_000 <= room]
+    return next(iter(fitting[::-1] or found), None)
+
+
 def resolve(name_or_path: str, directory: Path) -> Path:
     """The GGUF file that is meant: a path, or the name of a catalogue entry.
 
