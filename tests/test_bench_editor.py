@@ -6,10 +6,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fimls.bench import editor
+from fimls.bench.sessions import Event, Session, save
 from fimls.cli import main
 
 # Answers `initialize`; what it does when it is asked for a completion is put in.
@@ -81,3 +83,52 @@ def test_a_server_of_any_kind_is_measured(tmp_path: Path) -> None:
     assert main([*command, "--model", str(model), "--server", server]) == 0
     facts = json.loads(out.read_text())
     assert [record["text"] for record in facts["records"]] == ["", "", ""]
+
+
+# Some 30 tokens of 50 ms: more than is waited for before the first lines of it are shown.
+LONG = "n = 0\n    for row in rows:\n        n += 1\n    return n\n\n\nprint()\n"
+SLOW = f"""
+[completion]
+engine = "slow"
+template = "qwen2.5-coder"
+[engines.slow]
+kind = "scripted"
+delay_ms = 50
+answer = {json.dumps(LONG)}
+"""
+HEAD = "def total(rows):\n    "
+
+
+@pytest.mark.parametrize(
+    ("pace", "wait_ms", "first"),
+    [
+        ("full", 0, {"text": "n = 0", "part": True}),
+        ("whole", 0, {"text": "n = 0", "part": False}),
+        ("human", 100, {"text": "", "cancelled": True, "n_generated": None}),
+    ],
+)
+def test_a_pace_says_what_of_a_suggestion_is_paid_for(
+    pace: str, wait_ms: int, first: dict[str, Any], tmp_path: Path
+) -> None:
+    """A long one, then a key that is none of it: all is counted, in an answer or not."""
+    sessions, config, out = tmp_path / "s", tmp_path / "config.toml", tmp_path / "out.json"
+    sessions.mkdir()
+    events = (Event(0, len(HEAD)), Event(wait_ms, len(HEAD), 0, "x = 1 + "))
+    save(Session("long", "python", "a.py", HEAD, events), sessions / "long.json")
+    config.write_text(SLOW)
+    model = tmp_path / "any.gguf"
+    model.write_bytes(b"GGUF")
+    server = shlex.join([sys.executable, "-m", "fimls", "--stdio", "--config", str(config)])
+    command = ["bench", "replay", "--sessions", str(sessions), "--model", str(model)]
+    assert main([*command, "--pace", pace, "--server", server, "--json", str(out)]) == 0
+    facts = json.loads(out.read_text())
+    assert facts["pace"] == pace
+    record, last = facts["records"]
+    told = {name: record[name] for name in first}
+    assert told == first
+    [cost] = facts["costs"]
+    answered = (record["n_generated"] or 0) + last["n_generated"]
+    in_no_answer = facts["figures"]["server"]["tokens generated a session"]["in no answer"]
+    assert cost["n_generated"] == answered + in_no_answer
+    assert in_no_answer == 0 or pace != "whole"
+    assert last["cpu_s"] >= 0

@@ -14,6 +14,7 @@ import logging
 import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +23,8 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
 from fimls import __version__
-from fimls.bench.records import Record, kind_of
-from fimls.bench.sessions import Event, Session
+from fimls.bench.records import Meter, Record, kind_of
+from fimls.bench.sessions import Event, Pace, Session
 from fimls.document import Encoding, Snapshot
 from fimls.errors import EngineFailed, EngineUnreachable
 
@@ -35,6 +36,7 @@ METRICS = "fimls.metrics"
 GROWN = "fimls/grown"
 START_S = 30.0  # a server that has not answered `initialize` by then does not work
 FIRST_ANSWER_S = 300.0  # the first request may have to wait for a model
+LOOK_S = 0.02  # between two looks at whether a server still computes
 
 
 class Editor:
@@ -52,7 +54,7 @@ class Editor:
         self._ended = asyncio.ensure_future(process.wait())
         self._is_up = self._explains = False
         self._encoding = Encoding.UTF16
-        self._t_total_ms = -1.0  # of the last completion that was computed
+        self._told: Any = None  # of the last completion
         self._has_grown = asyncio.Event()
         client.feature(GROWN)(lambda _: self._has_grown.set())
         self.pid = process.pid
@@ -146,8 +148,24 @@ class Editor:
         told = await self._execute(METRICS) if self._explains else None
         return told if isinstance(told, dict) else {}
 
-    async def play(self, session: Session, server: str, *, at_human_pace: bool) -> list[Record]:
-        """One record for each request of ``session``."""
+    async def computed(self) -> tuple[int | None, int | None]:
+        """Tokens evaluated and generated so far, whatever became of them, once none are any more.
+
+        ``None`` where the server does not tell.
+        """
+        return await self._answer(self._computed())
+
+    async def _computed(self) -> tuple[int | None, int | None]:
+        while told := (await self.metrics()).get("computed"):
+            if not told["n_running"]:
+                return told["n_evaluated"], told["n_generated"]
+            await asyncio.sleep(LOOK_S)
+        return None, None
+
+    async def play(
+        self, session: Session, server: str, pace: Pace, meter: Meter | None = None
+    ) -> list[Record]:
+        """One record for each request of ``session``; ``meter`` reads the server's CPU seconds."""
         uri = f"file:///bench/{session.name}/{session.path}"
         document = lsp.TextDocumentItem(uri, session.language, 0, session.text)
         self._client.text_document_did_open(lsp.DidOpenTextDocumentParams(document))
@@ -155,17 +173,21 @@ class Editor:
         running: asyncio.Task[Record] | None = None
         text = session.text
         for version, event in enumerate(session.events, start=1):
-            if at_human_pace:
+            if pace is Pace.HUMAN:
                 await asyncio.sleep(event.wait_ms / 1000)
                 if running is not None and not running.done():
                     running.cancel()
             if running is not None:
                 records.append(await running)
                 running = None
+            spent = _Spent(meter)
             self._change(uri, session, version, event, text)
             text = event.apply(text)
             if event.ask:
-                running = asyncio.ensure_future(self._ask(uri, session, server, event, text))
+                record = Record(session.name, server, kind_of(event), "", 0.0)
+                cursor = self._position(session, text, event.cursor)
+                ask = self._ask(uri, cursor, record, spent, waits=pace is not Pace.FULL)
+                running = asyncio.ensure_future(ask)
         if running is not None:
             records.append(await running)
         self._client.text_document_did_close(
@@ -176,77 +198,70 @@ class Editor:
     def _change(self, uri: str, session: Session, version: int, event: Event, text: str) -> None:
         if not event.insert and not event.delete:
             return
-        was = Snapshot(uri=uri, language=session.language, version=version, text=text)
-        start = was.position(event.at, self._encoding)
-        end = was.position(event.at + event.delete, self._encoding)
-        change = lsp.TextDocumentContentChangePartial(
-            lsp.Range(lsp.Position(*start), lsp.Position(*end)), event.insert
-        )
+        start = self._position(session, text, event.at)
+        end = self._position(session, text, event.at + event.delete)
+        change = lsp.TextDocumentContentChangePartial(lsp.Range(start, end), event.insert)
         self._client.text_document_did_change(
             lsp.DidChangeTextDocumentParams(
                 lsp.VersionedTextDocumentIdentifier(version, uri), [change]
             )
         )
 
+    def _position(self, session: Session, text: str, offset: int) -> lsp.Position:
+        now = Snapshot(uri=session.name, language=session.language, version=0, text=text)
+        return lsp.Position(*now.position(offset, self._encoding))
+
     async def _ask(
-        self, uri: str, session: Session, server: str, event: Event, text: str
+        self, uri: str, cursor: lsp.Position, asked: Record, spent: _Spent, *, waits: bool
     ) -> Record:
-        now = Snapshot(uri=uri, language=session.language, version=0, text=text)
-        position = lsp.Position(*now.position(event.cursor, self._encoding))
+        """Ask for a suggestion; where its beginning is shown, who ``waits`` sees the rest come."""
         params = lsp.InlineCompletionParams(
             context=lsp.InlineCompletionContext(lsp.InlineCompletionTriggerKind.Automatic),
             text_document=lsp.TextDocumentIdentifier(uri),
-            position=position,
+            position=cursor,
         )
-        kind, shown, t_shown_ms = kind_of(event), None, 0.0
+        record = replace(asked, cancelled=True)
         self._has_grown.clear()
-        started_s = time.perf_counter()
+        spent.begin()
         try:
-            shown = await self._answer(self._client.text_document_inline_completion_async(params))
-            t_shown_ms = t_ms = (time.perf_counter() - started_s) * 1000
-            if await self._is_thinking():
+            answer = await self._answer(self._client.text_document_inline_completion_async(params))
+            text, (t_ms, cpu_s) = _text(answer), spent.so_far()
+            t_line_ms = t_ms if text else None  # an answer has at least its first line whole
+            shown = replace(asked, text=text, t_answer_ms=t_ms, t_line_ms=t_line_ms, cpu_s=cpu_s)
+            record = shown
+            record = replace(shown, **await self._explain(text, t_ms))
+            if waits and record.part:
                 await self._answer(self._has_grown.wait())
-                t_ms = (time.perf_counter() - started_s) * 1000
+                t_ms, cpu_s = spent.so_far()
+                told = await self._explain(text, t_ms)
+                record = replace(shown, t_answer_ms=t_ms, cpu_s=cpu_s, **told)
         except (asyncio.CancelledError, JsonRpcException):
-            t_ms = t_shown_ms or (time.perf_counter() - started_s) * 1000
-            text, is_cancelled = _text(shown), not t_shown_ms
-            t_line_ms = t_shown_ms if text else None
-            return Record(
-                session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, cancelled=is_cancelled
-            )
-        text = _text(shown)
-        t_line_ms = t_shown_ms if text else None  # an answer has at least its first line whole
-        told = await self._explain(t_ms)
-        return Record(session.name, server, kind, text, t_ms, t_line_ms=t_line_ms, **told)
+            if record.cancelled:
+                t_ms, cpu_s = spent.so_far()
+                record = replace(record, t_answer_ms=t_ms, cpu_s=cpu_s)
+        return record
 
-    async def _is_thinking(self) -> bool:
-        """Whether what was answered is a part, and the rest is still being computed."""
-        if not self._explains:
-            return False
-        told = await self._execute(STATUS)
-        return isinstance(told, dict) and told.get("state") == "thinking"
-
-    async def _explain(self, t_answer_ms: float) -> dict[str, Any]:
+    async def _explain(self, shown: str, t_answer_ms: float) -> dict[str, Any]:
+        """The figures of a record, as far as the server tells what the last completion cost."""
         if not self._explains:
             return {}
-        told = await self._execute(EXPLAIN)
-        if not isinstance(told, dict):
-            return {}
-        if not told["cached"]:
-            if told["t_total_ms"] == self._t_total_ms:
-                return {"n_evaluated": 0, "n_generated": 0}  # nothing was tried: inside a word, say
-            self._t_total_ms = told["t_total_ms"]
-        is_computed = told["n_generated"] > 0 and not told["cached"]
+        told, before = await self._execute(EXPLAIN), self._told
+        self._told = told
+        if not isinstance(told, dict) or (told == before and not shown):
+            return {"n_evaluated": 0, "n_generated": 0}  # nothing was tried: inside a word, say
+        is_cached = told["cached"]
+        is_computed = told["n_generated"] > 0 and not is_cached
         return {
             "n_prompt": told["n_prompt"],
-            "n_evaluated": 0 if told["cached"] else told["n_evaluated"],
-            "n_generated": 0 if told["cached"] else told["n_generated"],
+            "n_evaluated": 0 if is_cached else told["n_evaluated"],
+            "n_generated": 0 if is_cached else told["n_generated"],
             # From the request on, pauses and all: what came after the first token is taken off.
             # A model that ends at once gives no token, and no time to one.
             "t_first_token_ms": t_answer_ms - told["t_total_ms"] + told["t_first_token_ms"]
             if is_computed
             else None,
-            "cached": told["cached"],
+            "cached": is_cached,
+            "part": told["is_part"],
         }
 
     async def _pass_over(self) -> None:
@@ -260,3 +275,20 @@ def _text(answer: Any) -> str:
     """What would be shown as ghost text."""
     items = answer.items if isinstance(answer, lsp.InlineCompletionList) else answer or ()
     return str(getattr(items[0].insert_text, "value", items[0].insert_text)) if items else ""
+
+
+class _Spent:
+    """Time since a request, and the server's CPU seconds since the event that made it."""
+
+    def __init__(self, meter: Meter | None) -> None:
+        self._meter = meter
+        self._cpu_s = 0.0 if meter is None else meter()
+        self._began_s = time.perf_counter()
+
+    def begin(self) -> None:
+        self._began_s = time.perf_counter()
+
+    def so_far(self) -> tuple[float, float | None]:
+        """Milliseconds, and CPU seconds where these are read."""
+        t_ms = (time.perf_counter() - self._began_s) * 1000
+        return t_ms, None if self._meter is None else self._meter() - self._cpu_s

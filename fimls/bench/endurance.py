@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fimls.bench.load import words
+from fimls.bench.sessions import Pace
 from fimls.config import Source
 
 N_REPORTS = 10
@@ -44,7 +45,7 @@ async def endure(command: Sequence[str], n_keys: int) -> AsyncIterator[Mark]:
     """Type ``n_keys`` keys into the server that ``command`` starts."""
     from fimls.bench import sessions  # noqa: PLC0415 - see fimls.cli
     from fimls.bench.editor import Editor  # noqa: PLC0415
-    from fimls.bench.replay import rss_mb  # noqa: PLC0415
+    from fimls.bench.family import rss_mb  # noqa: PLC0415
 
     shipped = sessions.load_all(sessions.SHIPPED)
     n_typed = n_told = 0
@@ -52,7 +53,7 @@ async def endure(command: Sequence[str], n_keys: int) -> AsyncIterator[Mark]:
         while n_typed < n_keys:
             for session in shipped:
                 fresh = replace(session, name=f"{session.name}-{n_typed}")
-                await editor.play(fresh, "server", at_human_pace=False)
+                await editor.play(fresh, "server", Pace.WHOLE)
                 n_typed += len(session.events)
             if n_typed * N_REPORTS >= (n_told + 1) * n_keys or not n_told:
                 n_told += 1

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fimls.bench.load import percentile
-from fimls.bench.sessions import SHIPPED, Event, Session
+from fimls.bench.sessions import SHIPPED, Event, Pace, Session
 from fimls.bench.sessions import load_all as load_sessions
 from fimls.cancel import Cancel
 from fimls.engine.base import Request
@@ -171,7 +171,7 @@ async def lag(where: str, command: Sequence[str], n_pings: int) -> list[Figure]:
     session = max(load_sessions(SHIPPED), key=lambda session: len(session.text))
     async with Editor.start(command, Path.cwd()) as editor:
         warm = Session("warm-up", "python", "warm.py", "x = 1\ny = \n", (Event(0, 10),))
-        await editor.play(warm, "server", at_human_pace=False)
+        await editor.play(warm, "server", Pace.WHOLE)
         if await editor.ping_ms() is None:
             why = "the server knows no fimls.status"
             return [Figure("an answer's delay", None, "ms", LAG_MS, why)]
@@ -181,7 +181,7 @@ async def lag(where: str, command: Sequence[str], n_pings: int) -> list[Figure]:
         while len(busy) < n_pings and (at := next(places, None)) is not None:
             jump = Session(session.name, session.language, session.path, session.text,
                            (Event(0, at, 0, "\n"),))  # fmt: skip
-            working = asyncio.ensure_future(editor.play(jump, "server", at_human_pace=False))
+            working = asyncio.ensure_future(editor.play(jump, "server", Pace.WHOLE))
             while not working.done() and len(busy) < n_pings:
                 busy.append(await _ping(editor))
             await working

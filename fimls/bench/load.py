@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fimls.bench.sessions import PACES, Pace
 from fimls.config import Source, load
 from fimls.errors import ConfigError
 
@@ -49,14 +50,14 @@ class Crowd:
 
 
 async def crowds(
-    command: Sequence[str], sizes: Sequence[int], n_events: int, *, paced: bool
+    command: Sequence[str], sizes: Sequence[int], n_events: int, pace: Pace
 ) -> AsyncIterator[Crowd]:
     """One ``Crowd`` for each of ``sizes``; ``command`` starts a person's server."""
     for size in sizes:
-        yield await _crowd(command, size, n_events, paced=paced)
+        yield await _crowd(command, size, n_events, pace)
 
 
-async def _crowd(command: Sequence[str], n_people: int, n_events: int, *, paced: bool) -> Crowd:
+async def _crowd(command: Sequence[str], n_people: int, n_events: int, pace: Pace) -> Crowd:
     from fimls.bench import sessions  # noqa: PLC0415 - see fimls.cli
     from fimls.bench.editor import Editor  # noqa: PLC0415
     from fimls.bench.records import Record  # noqa: PLC0415
@@ -69,9 +70,9 @@ async def _crowd(command: Sequence[str], n_people: int, n_events: int, *, paced:
         ]
 
         async def type_along(number: int, editor: Editor) -> list[Record]:
-            await asyncio.sleep(number * STAGGER_S if paced else 0)
+            await asyncio.sleep(number * STAGGER_S if pace is Pace.HUMAN else 0)
             session = shipped[number % len(shipped)].first(n_events)
-            return await editor.play(session, "", at_human_pace=paced)
+            return await editor.play(session, "", pace)
 
         started_s = time.perf_counter()
         played = await asyncio.gather(*map(type_along, range(n_people), editors))
@@ -125,8 +126,7 @@ def add_parser(
         help="any language server on stdio (default: this fimls with its settings)",
     )  # fmt: skip
     parser.add_argument(
-        "--pace", choices=("human", "full"), default="human",
-        help="pauses as they were recorded, or each key waits for the last answer",
+        "--pace", type=Pace, choices=list(Pace), default=Pace.HUMAN, help=PACES,
     )  # fmt: skip
     parser.add_argument("--json", metavar="OUT", type=Path, help="the figures")
     parser.set_defaults(bench=run)
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         raise ConfigError("--people: at least one must type")
     # pygls complains of each answer to a request that was taken back.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
-    found = asyncio.run(_follow(command, sizes, args.events, paced=args.pace == "human"))
+    found = asyncio.run(_follow(command, sizes, args.events, args.pace))
     if args.json is not None:
         facts = [asdict(crowd) for crowd in found]
         args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -179,13 +179,13 @@ def passed_on(args: argparse.Namespace) -> list[str]:
 
 
 async def _follow(
-    command: Sequence[str], sizes: Sequence[int], n_events: int, *, paced: bool
+    command: Sequence[str], sizes: Sequence[int], n_events: int, pace: Pace
 ) -> list[Crowd]:
     heads = ("people", "requests", "superseded", "empty", "p50 ms", "p90 ms", "p99 ms",
              "first token p50 ms", "tokens/s")  # fmt: skip
     print(" | ".join(heads), flush=True)
     found = []
-    async for crowd in crowds(command, sizes, n_events, paced=paced):
+    async for crowd in crowds(command, sizes, n_events, pace):
         found.append(crowd)
         figures = (crowd.t_p50_ms, crowd.t_p90_ms, crowd.t_p99_ms, crowd.t_first_token_p50_ms)
         counts = (crowd.n_people, crowd.n_requests, crowd.n_superseded, crowd.n_empty)

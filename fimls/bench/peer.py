@@ -12,17 +12,19 @@ saves it work too.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
-from fimls.bench.records import Record, kind_of
-from fimls.bench.sessions import Event, Session
+from fimls.bench.records import Meter, Record, kind_of
+from fimls.bench.sessions import Event, Pace, Session
 from fimls.errors import EngineFailed, EngineUnreachable
 
 N_PREFIX_LINES, N_SUFFIX_LINES = 256, 64
@@ -35,6 +37,8 @@ CACHE_LOOK_BACK = 10
 START_S = 120.0
 # llama.cpp's own server preset for this use: batches of 1024, reuse of shifted chunks.
 PRESET = ("--batch-size", "1024", "--ubatch-size", "1024", "--cache-reuse", "256")
+# What it counts of prompts, as far as its cache had not got them, and of answers.
+COUNTERS = "llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total"
 
 
 class Peer:
@@ -57,7 +61,7 @@ class Peer:
             port = free.getsockname()[1]
         command = [
             found, "--model", str(model), "--host", "127.0.0.1", "--port", str(port),
-            "--threads", str(n_threads), "--ctx-size", str(n_ctx), *PRESET,
+            "--threads", str(n_threads), "--ctx-size", str(n_ctx), "--metrics", *PRESET,
         ]  # fmt: skip
         # The program is the user's own choice on the user's own machine.
         with subprocess.Popen(  # noqa: S603
@@ -70,15 +74,32 @@ class Peer:
             finally:
                 process.terminate()
 
-    def play(self, session: Session, server: str, *, at_human_pace: bool) -> list[Record]:
-        """One record for each request of ``session`` that llama.vim would make."""
+    def computed(self) -> tuple[int | None, int | None]:
+        """Tokens evaluated and generated so far; ``None`` where a build does not tell."""
+        try:
+            told = self._http.get("/metrics").raise_for_status().text
+        except httpx.HTTPError as error:
+            raise EngineFailed(f"llama-server: {error}") from error
+        evaluated, generated = (re.search(rf"{name} (\d+)", told) for name in COUNTERS)
+        return evaluated and int(evaluated[1]), generated and int(generated[1])
+
+    def play(
+        self, session: Session, server: str, pace: Pace, meter: Meter | None = None
+    ) -> list[Record]:
+        """One record for each request of ``session`` that llama.vim would make.
+
+        It waits for each answer, which comes whole, at any pace.
+        """
         records: list[Record] = []
         self._cache.clear()
         for event, text in session.states():
-            if at_human_pace:
+            if pace is Pace.HUMAN:
                 time.sleep(event.wait_ms / 1000)
             if event.ask:
+                before_s = None if meter is None else meter()
                 record = self._ask(session, server, event, text)
+                if record is not None and meter is not None and before_s is not None:
+                    record = replace(record, cpu_s=meter() - before_s)
                 if record is not None:
                     records.append(record)
         return records

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from fimls.bench.sessions import Event
 
+# Reads CPU seconds.
+Meter = Callable[[], float]
+
 # A figure that a server does not tell stays empty and is printed as what it is: not measured.
 NOT_MEASURED = "not measured"
 
@@ -28,7 +31,10 @@ class Record:
     """One request of a replay. Times in milliseconds from the request on, counts in tokens.
 
     ``t_line_ms`` is when the first complete line could be shown; ``t_answer_ms`` when the
-    answer arrived. ``None`` where the server does not tell.
+    answer arrived; ``cpu_s`` what the server used from the event that asked until then. Of a
+    *part*, the beginning of a suggestion whose rest nobody waited for, all figures are those of
+    the beginning; of one that was *cancelled*, the times are those until then. ``None`` where
+    the server does not tell.
     """
 
     session: str
@@ -41,7 +47,9 @@ class Record:
     n_generated: int | None = None
     t_first_token_ms: float | None = None
     t_line_ms: float | None = None
+    cpu_s: float | None = None
     cached: bool = False
+    part: bool = False
     cancelled: bool = False
 
     @property
@@ -52,12 +60,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one session cost a server's processes."""
+    """What one session cost a server's processes.
+
+    The tokens are all that its engine evaluated and generated, be it for what was taken back or
+    for nobody yet; ``None`` where the server does not tell.
+    """
 
     session: str
     server: str
     cpu_s: float
     rss_mb: float
+    n_evaluated: int | None = None
+    n_generated: int | None = None
 
 
 def median(values: Iterable[float | None]) -> float | None:
@@ -77,6 +91,7 @@ FIGURES: tuple[tuple[str, Callable[[Record], float | None]], ...] = (
     ("first token or answer, ms", lambda record: record.t_first_ms),
     ("first complete line, ms", lambda record: record.t_line_ms),
     ("answer, ms", lambda record: record.t_answer_ms),
+    ("CPU until the answer, s", lambda record: record.cpu_s),
 )
 
 
@@ -93,8 +108,14 @@ def summary(records: Sequence[Record], costs: Sequence[Cost]) -> dict[str, dict[
         rows[name] = {"median": median(values), "p95": percentile_95(values)}
     rows["requests"] = {"total": float(len(records))}
     rows["answered from a cache"] = {"total": float(sum(record.cached for record in done))}
+    rows["answered by a part"] = {"total": float(sum(record.part for record in done))}
     rows["cancelled"] = {"total": float(len(records) - len(done))}
-    rows["CPU, s per session"] = {"median": median(cost.cpu_s for cost in costs)}
+    for verb in ("evaluated", "generated"):
+        rows[f"tokens {verb} a session"] = _in_all(f"n_{verb}", done, costs)
+    rows["CPU, s per session"] = {
+        "median": median(cost.cpu_s for cost in costs),
+        "mean": _mean([cost.cpu_s for cost in costs]),
+    }
     rows["memory, MB"] = {"total": max((cost.rss_mb for cost in costs), default=None)}
     per_token = [
         (record.t_answer_ms - record.t_first_token_ms) / (record.n_generated - 1)
@@ -103,6 +124,19 @@ def summary(records: Sequence[Record], costs: Sequence[Cost]) -> dict[str, dict[
     ]
     rows["generation, ms per token"] = {"median": median(per_token)}
     return rows
+
+
+def _in_all(name: str, done: Sequence[Record], costs: Sequence[Cost]) -> dict[str, float | None]:
+    """The mean of a session; of that, what was for no answer: taken back, or prepared ahead."""
+    in_all = _mean([getattr(cost, name) for cost in costs])
+    answered = sum(getattr(record, name) or 0 for record in done)
+    rest = None if in_all is None else in_all - answered / len(costs)
+    return {"mean": in_all, "in no answer": rest}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def ratio(ours: float | None, theirs: float | None) -> float | None:

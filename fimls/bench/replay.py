@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import psutil
-
 from fimls.bench.editor import Editor
+from fimls.bench.family import cpu_s, rss_mb
 from fimls.bench.peer import Peer
 from fimls.bench.records import Cost, Record
-from fimls.bench.sessions import Event, Session
-from fimls.errors import EngineFailed
+from fimls.bench.sessions import Event, Pace, Session
 
-MEGABYTE = 1024 * 1024
 OURS, PEER = "server", "peer"
 
 
@@ -30,7 +28,7 @@ class Plan:
     model: Path
     n_threads: int
     n_ctx: int
-    at_human_pace: bool
+    pace: Pace
 
 
 @dataclass(slots=True)
@@ -72,47 +70,35 @@ async def replay(plan: Plan, outcome: Outcome) -> AsyncIterator[str]:
 
 
 async def _measure(outcome: Outcome, session: Session, player: Editor | Peer, plan: Plan) -> None:
-    before_s = _cpu_s(player.pid)
+    """A session from one end to the other, until nothing is computed for it any more."""
+    meter = partial(cpu_s, player.pid)
+    n_before, before_s = await _computed(player), meter()
     if isinstance(player, Editor):
         name = OURS
-        records = await player.play(session, name, at_human_pace=plan.at_human_pace)
+        records = await player.play(session, name, plan.pace, meter)
     else:
         name = PEER
-        records = await asyncio.to_thread(
-            player.play, session, name, at_human_pace=plan.at_human_pace
-        )
+        records = await asyncio.to_thread(player.play, session, name, plan.pace, meter)
+    n_after = await _computed(player)
+    n_tokens = [
+        None if before is None or after is None else after - before
+        for before, after in zip(n_before, n_after, strict=True)
+    ]
     outcome.records.extend(records)
     outcome.costs.append(
-        Cost(session.name, name, _cpu_s(player.pid) - before_s, rss_mb(player.pid))
+        Cost(session.name, name, meter() - before_s, rss_mb(player.pid), *n_tokens)
     )
+
+
+async def _computed(player: Editor | Peer) -> tuple[int | None, int | None]:
+    if isinstance(player, Editor):
+        return await player.computed()
+    return await asyncio.to_thread(player.computed)
 
 
 async def _warm_up(editor: Editor, peer: Peer | None) -> None:
     """Loading the model is no part of typing: one short document for each, not recorded."""
     tiny = Session("warm-up", "python", "warm.py", "x = 1\ny = \n", (Event(0, 10),))
-    await editor.play(tiny, OURS, at_human_pace=False)
+    await editor.play(tiny, OURS, Pace.WHOLE)
     if peer is not None:
-        await asyncio.to_thread(peer.play, tiny, PEER, at_human_pace=False)
-
-
-def _cpu_s(pid: int) -> float:
-    return _sum(pid, lambda process: sum(process.cpu_times()[:2]))
-
-
-def rss_mb(pid: int) -> float:
-    """Resident memory of a process and its children. Raises ``EngineFailed`` where it is gone."""
-    return _sum(pid, lambda process: process.memory_info().rss) / MEGABYTE
-
-
-def _sum(pid: int, figure: Callable[[psutil.Process], float]) -> float:
-    """Over a process and its children, which come and go."""
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess as error:
-        raise EngineFailed("the measured server has ended") from error
-    total = 0.0
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += figure(member)
-    return total
+        await asyncio.to_thread(peer.play, tiny, PEER, Pace.WHOLE)

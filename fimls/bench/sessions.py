@@ -21,12 +21,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from fimls.errors import BadRequest
 
 FORMAT = 1
+PACES = (
+    "when the next key comes: as soon as something is shown (full), when the whole suggestion is "
+    "there (whole), or as it was recorded (human)"
+)
 SHIPPED = Path(__file__).parent / "recorded"
+
+
+class Pace(str, Enum):
+    """When the next event of a session comes."""
+
+    FULL = "full"  # as soon as a suggestion is shown, be it the beginning of a long one
+    WHOLE = "whole"  # when there is nothing left to come of a suggestion
+    HUMAN = "human"  # after the recorded pause, whatever is shown by then
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)

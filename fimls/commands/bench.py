@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fimls.bench import endurance
 from fimls.bench import load as load_test
+from fimls.bench.sessions import PACES, Pace
 from fimls.cancel import Cancel
 from fimls.commands.results import make_room
 from fimls.config import Config, Source, load
@@ -64,8 +65,7 @@ def add_parser(
     )
     replay.add_argument("--peer-ctx", metavar="N", type=int, default=8192, help="its context")
     replay.add_argument(
-        "--pace", choices=("full", "human"), default="full",
-        help="each request waits for the last answer, or pauses as they were recorded",
+        "--pace", type=Pace, choices=list(Pace), default=Pace.FULL, help=PACES,
     )  # fmt: skip
     replay.add_argument(
         "--check-text", action="store_true",
@@ -140,7 +140,7 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         model=models.resolve(config.completion.model, models.models_dir(config.models)),
         n_threads=n_threads,
         n_ctx=args.peer_ctx,
-        at_human_pace=args.pace == "human",
+        pace=args.pace,
     )
 
     def keep(outcome: Outcome) -> None:
@@ -281,7 +281,7 @@ def _facts(outcome: Outcome, plan: Plan) -> dict[str, Any]:
         "command": list(plan.command),
         "model": plan.model.name,
         "n_threads": plan.n_threads,
-        "pace": "human" if plan.at_human_pace else "full",
+        "pace": plan.pace.value,
         "figures": {name: summary(*outcome.of(name)) for name in (OURS, PEER)},
         "records": [asdict(record) for record in outcome.records],
         "costs": [asdict(cost) for cost in outcome.costs],

@@ -27,5 +27,15 @@ class AroundEngine:
     def prepares_ahead(self) -> bool:
         return self._engine.prepares_ahead
 
+    @property
+    def condition(self) -> str:
+        """What is unusual about it; empty where nothing is, or it does not tell."""
+        return str(getattr(self._engine, "condition", ""))
+
+    @property
+    def host_pid(self) -> int | None:
+        """The process that computes, where it is another one and has been started."""
+        return getattr(self._engine, "host_pid", None)
+
     def close(self) -> None:
         self._engine.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fimls.config import CompletionOptions, Config
+from fimls.engine.counted import Count, CountedEngine
 from fimls.errors import EngineFailed, FimlsError, ModelError
 from fimls.server.jobs import in_thread
 from fimls.server.status import State, Status
@@ -39,7 +40,7 @@ class Backend:
     """Hands out completers on the engine that the settings name. For the event loop only.
 
     ``load`` opens an engine with a progress bar; ``tell`` hears every change of status;
-    ``failed`` hears each new error once.
+    ``failed`` hears each new error once. ``count`` adds up all that the engines compute.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Backend:
         self._load_engine = load
         self._tell = tell
         self._failed = failed
+        self.count = Count()
         self._config: Config | None = None
         self._opened: Opened | None = None
         self._loading: asyncio.Future[None] | None = None
@@ -149,7 +151,7 @@ class Backend:
             in_thread(opened.engine.close)  # other settings came meanwhile
             self.start()
             return
-        self._opened = opened
+        self._opened = Opened(CountedEngine(opened.engine, self.count), opened.choose_template)
         self._last_error, self._pause_s = "", RETRY_ENGINE_S
         logger.info("%s is ready", model)
         self._tell(Status(State.IDLE, model=model))

@@ -16,6 +16,7 @@ from fimls import lsp
 from fimls.cancel import Cancel
 from fimls.config import Config
 from fimls.document import Document, Encoding, Snapshot
+from fimls.engine.counted import Count, CountedEngine
 from fimls.engine.yielding import Gate
 from fimls.errors import BadRequest, EngineFailed, FimlsError
 from fimls.review.findings import NAMELESS, Rejected, ScopeReview, not_reviewed, told
@@ -228,7 +229,8 @@ class Desk:
                 self.close()
                 title = f"fimls: loading {model if name == 'embedded' else name}"
                 async with progress(self._session, title) as bar:
-                    engine = await in_thread(lambda: _open(config, self.gate, bar.report))
+                    count = self._session.backend.count
+                    engine = await in_thread(lambda: _open(config, self.gate, count, bar.report))
                 self._own = key, engine
             return self._own[1]
 
@@ -294,19 +296,19 @@ class Desk:
         self._session.text_document_publish_diagnostics(told)
 
 
-def _open(config: Config, gate: Gate, report: Callable[[float], None]) -> Engine:
+def _open(config: Config, gate: Gate, count: Count, report: Callable[[float], None]) -> Engine:
     """An engine beside that for completion: released when idle, and pausing for keystrokes."""
     from fimls.assembly import open_engine, review_names  # noqa: PLC0415
     from fimls.engine.lazy import LazyEngine  # noqa: PLC0415
     from fimls.engine.yielding import YieldingEngine  # noqa: PLC0415
 
     name, model = review_names(config)
-    if name != "embedded":
-        return open_engine(config, name, model)  # another machine's processors, or another's turns
+    if name != "embedded":  # another machine's processors, or another's turns
+        return CountedEngine(open_engine(config, name, model), count)
     lazy = LazyEngine(
         lambda progress: open_engine(config, name, model, progress),
         idle_s=config.engine.idle_unload_s,
         progress=report,
     )
     lazy.get()
-    return YieldingEngine(lazy, gate)
+    return YieldingEngine(CountedEngine(lazy, count), gate)

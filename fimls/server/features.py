@@ -195,9 +195,9 @@ async def explain(ls: Session, *args: Any) -> Any:
 
 
 async def metrics(ls: Session, *args: Any) -> Any:
-    """What this session's completions cost and how they ended."""
+    """What this session's completions cost and how they ended, and all that was computed."""
     del args
-    return ls.metrics.facts()
+    return {**ls.metrics.facts(), "computed": ls.backend.count.facts()}
 
 
 async def status(ls: Session, *args: Any) -> Any:

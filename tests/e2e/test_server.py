@@ -278,6 +278,8 @@ async def test_what_a_session_cost(edit: Edit, capfd: pytest.CaptureFixture[str]
         assert (told["n_offered"], told["n_accepted"]) == (2, 1)
         assert told["stops"] == {"scope": 1}
         assert told["n_generated"] > told["n_discarded"] > 0
+        computed = {name: told[name] for name in ("n_evaluated", "n_generated")}
+        assert told["computed"] == {"n_streams": 1, "n_running": 0, **computed}
         assert told["t_total_ms"]["median"] >= told["t_scope_ms"]["median"] > 0
         assert "stopped by scope 1" in (await editor.explain())["session"]
     log = capfd.readouterr().err

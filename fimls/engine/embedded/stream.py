@@ -123,8 +123,12 @@ class EmbeddedStream:
         return self._decoder.decode(spelt[n_healed:])
 
     def _count_evaluated(self) -> None:
-        """Prompt tokens alone: each generated one is evaluated too, to get the next."""
-        self.usage.n_evaluated = self._job.n_evaluated - self.usage.n_generated
+        """Prompt tokens alone: each generated one is evaluated too, to get the next.
+
+        Never less than before: one that was taken back is generated, and not evaluated.
+        """
+        n_evaluated = self._job.n_evaluated - self.usage.n_generated
+        self.usage.n_evaluated = max(n_evaluated, self.usage.n_evaluated)
 
 
 def _n_anchored(prompt: Prompt) -> int:
