@@ -288,6 +288,66 @@ def test_changes_outside_of_functions_are_told(run: Run, git: Callable[..., None
     assert run("--diff")[:2] == (0, "zero.py: 1 changed line outside of functions left out\n")
 
 
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_renamed_file_has_not_changed(
+    git: Callable[..., None], tmp_path: Path, staged: bool
+) -> None:
+    """A new file may be made from what is gone; a file of another language is not."""
+    names = {"mean.py": MEAN, "gone.py": "def gone():\n    return 1\n", "gone.js": "let zero\n"}
+    for name, text in names.items():
+        (tmp_path / name).write_text(text)
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    for name in names:
+        (tmp_path / name).unlink()
+    (tmp_path / "average.py").write_text(MEAN.replace("return 0", "return 1"))
+    if staged:
+        git("add", ".")
+    assert _changed_scopes(tmp_path) == {"average.py": ["zero"]}
+
+
+def _changed_scopes(folder: Path) -> dict[str, list[str]]:
+    """The names of changed scopes by file."""
+    found = {}
+    for file in changes.changed_files(folder):
+        source = Source.of(Snapshot(text=file.path.read_text(), path=str(file.path)))
+        new = changes.difference(source, file.old)
+        found[file.path.relative_to(folder).as_posix()] = [scope.name for scope in new.scopes]
+    return found
+
+
+def test_a_submodule_and_a_link(git: Callable[..., None], tmp_path: Path) -> None:
+    """What is uncommitted inside of a submodule is read too; what a link points at only once."""
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "mean.py").write_text(MEAN)
+    for inside in (["-C", "library"], []):
+        git(*inside, "init", "-q")
+        git(*inside, "add", ".")
+        git(*inside, "commit", "-q", "-m", "x")
+    (library / "mean.py").write_text(MEAN.replace("return 0", "return 1"))
+    (tmp_path / "link.py").symlink_to(library / "mean.py")
+    assert _changed_scopes(tmp_path) == {"library/mean.py": ["zero"]}
+
+
+@pytest.mark.parametrize("folder", [".", "src"])
+def test_a_hook_that_names_its_repository(
+    git: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """git tells hooks, and the editors it starts, where its own things are; we may be elsewhere."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "mean.py").write_text(MEAN)
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    (tmp_path / "src" / "mean.py").write_text(MEAN.replace("return 0", "return 1"))
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", "nowhere/index")
+    [file] = changes.changed_files(tmp_path / folder)
+    assert file.old == MEAN
+
+
 def test_only_code_is_asked_for(
     git: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -23,11 +24,16 @@ _SAFE = (
     "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false",
     "-c", "diff.external=", "-c", "core.hooksPath=/dev/null",
 )  # fmt: skip
+# Of what "git rev-parse --local-env-vars" lists, that which names another repository's parts.
+_OF_A_REPOSITORY = frozenset({
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A file that is not as it was; ``old`` is empty for a new one."""
+    """A file that is not as it was; ``old`` is what it may have been made from."""
 
     path: Path
     old: str
@@ -41,16 +47,43 @@ def repository(folder: Path) -> Path:
 def changed_files(folder: Path, revision: str = "HEAD") -> list[Changed]:
     """Code files of ``folder``'s repository that differ from ``revision``, new ones included.
 
-    Raises ``BadRequest`` without git, outside a repository, or for an unknown revision.
+    A new one may be one that is gone, under another name: it is compared with all that are.
+    What is uncommitted in submodules is among them. Raises ``BadRequest`` without git, outside
+    a repository, or for an unknown revision.
     """
     root = repository(folder)
     base = _base(root, revision)
-    names = ["diff", "--name-only", "--no-renames", "--diff-filter=AMT", "--no-ext-diff", "-z"]
-    changed = _git(root, *names, base, "--").split("\0")
+    told = _git(root, "diff", "--name-status", "--no-renames", "--no-ext-diff", "-z", base, "--")
+    fields = told.split("\0")
+    status = dict(zip(fields[1::2], fields[::2], strict=False))
     fresh = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
-    # Pictures and binaries are not asked for.
-    found = [Changed(root / name, _show(root, base, name)) for name in changed if is_code(name)]
-    return found + [Changed(root / name, "") for name in fresh if is_code(name)]
+    status |= dict.fromkeys(filter(None, fresh), "A")
+    found: list[Changed] = []
+    gone = _Gone(root, base, [name for name, kind in status.items() if kind == "D"])
+    for name, kind in status.items():
+        path = root / name
+        if kind == "D" or path.is_symlink():
+            continue
+        if kind != "A" and (path / ".git").exists():
+            found += changed_files(path)
+        elif is_code(name):  # pictures and binaries are not asked for
+            found.append(Changed(path, gone.like(path) if kind == "A" else _show(root, base, name)))
+    return found
+
+
+class _Gone:
+    """What files that are there no more held, by the ends of their names."""
+
+    def __init__(self, root: Path, base: str, names: Sequence[str]) -> None:
+        self._root, self._base, self._names = root, base, names
+        self._texts: dict[str, str] = {}
+
+    def like(self, path: Path) -> str:
+        end = path.suffix
+        if end not in self._texts:
+            names = [name for name in self._names if is_code(name) and Path(name).suffix == end]
+            self._texts[end] = _show(self._root, self._base, *names) if names else ""
+        return self._texts[end]
 
 
 def listed_files(folder: Path) -> list[Path] | None:
@@ -126,8 +159,9 @@ def _base(root: Path, revision: str) -> str:
     raise BadRequest(f'git knows no revision "{revision}"; say for instance HEAD, or a branch')
 
 
-def _show(root: Path, base: str, name: str) -> str:
-    found = _run(root, "show", "--no-ext-diff", "--no-textconv", f"{base}:{name}")
+def _show(root: Path, base: str, *names: str) -> str:
+    places = [f"{base}:{name}" for name in names]
+    found = _run(root, "show", "--no-ext-diff", "--no-textconv", *places)
     return found.stdout.decode("utf-8", "replace") if found.returncode == 0 else ""
 
 
@@ -144,12 +178,18 @@ def _git(folder: Path, *arguments: str) -> str:
     return found.stdout.decode("utf-8", "replace")
 
 
+def _environment() -> dict[str, str]:
+    """Without what a hook of git, or an editor that git started, says of its own repository."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+
+
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     command: Sequence[str] = ("git", *_SAFE, "-C", str(folder), *arguments)
     try:
         return subprocess.run(  # noqa: S603 - git, with arguments of our own making
-            command, capture_output=True, timeout=_T_MAX_S, check=False, stdin=subprocess.DEVNULL
-        )
+            command, capture_output=True, timeout=_T_MAX_S, check=False, stdin=subprocess.DEVNULL,
+            env=_environment(),
+        )  # fmt: skip
     except FileNotFoundError:
         raise BadRequest(
             "git is not installed, so what has changed is unknown; review the file instead"
