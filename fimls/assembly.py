@@ -26,7 +26,14 @@ from fimls.engine.embedded import (
     open_weightless,
 )
 from fimls.engine.embedded.memory import available_bytes
-from fimls.errors import ConfigError, ModelError, ModelRefused, OutOfMemory, TemplateError
+from fimls.errors import (
+    ConfigError,
+    ModelError,
+    ModelRefused,
+    ModelUnknown,
+    OutOfMemory,
+    TemplateError,
+)
 from fimls.fim import Prompt
 from fimls.prompting import ESTIMATED_CHARS_PER_TOKEN, ChooseTemplate, Prompter
 from fimls.template import BoundTemplate, UnfilledTemplate, bind, detect, load_all
@@ -76,6 +83,16 @@ def open_reviewer(config: Config, progress: Progress | None = None) -> Reviewer:
     return reviewer_on(open_engine(config, engine, model, progress), config)
 
 
+def slip_confidence(config: Config) -> float:
+    """The least confidence at which slips are reported by the model that reviews."""
+    if config.review.slip_confidence >= 0:
+        return config.review.slip_confidence
+    _, model = review_names(config)
+    with suppress(ModelUnknown):
+        return models.find(Path(model).name).slip_confidence
+    return models.SLIP_CONFIDENCE
+
+
 def reviewer_on(engine: Engine, config: Config) -> Reviewer:
     """A reviewer on this engine. Blocks while a model loads; raises ``FimlsError``."""
     from fimls.review.reviewer import Reviewer  # noqa: PLC0415 - only where reviews are
@@ -91,7 +108,8 @@ def reviewer_on(engine: Engine, config: Config) -> Reviewer:
             template = choose_template("", "", vocabulary)
             weigher = Weigher(engine, template)
             spotter = Spotter(engine, vocabulary, template, weigher)
-    return Reviewer(Talk(engine), config.review, weigher, spotter)
+    options = replace(config.review, slip_confidence=slip_confidence(config))
+    return Reviewer(Talk(engine), options, weigher, spotter)
 
 
 def open_parts(

@@ -14,6 +14,7 @@ from fimls.document import Snapshot
 from fimls.engine.base import Engine
 from fimls.engine.embedded import EmbeddedSettings, open_embedded
 from fimls.engine.scripted import ScriptedEngine
+from fimls.models import SLIP_CONFIDENCE
 from fimls.review import Category, Finding, ScopeReview
 from fimls.review.reviewer import Reviewer, Source
 from fimls.review.spotting import Spotter
@@ -48,7 +49,8 @@ def reviewer_on(engine: Engine, **options: object) -> Reviewer:
     template = choose_template("qwen2.5-coder", "", engine.vocabulary)
     weigher = Weigher(engine, template)
     spotter = Spotter(engine, engine.vocabulary, template, weigher)
-    chosen = ReviewOptions(**{"ask": False, **options})  # type: ignore[arg-type]
+    usual: dict[str, object] = {"ask": False, "slip_confidence": SLIP_CONFIDENCE}
+    chosen = ReviewOptions(**{**usual, **options})  # type: ignore[arg-type]
     return Reviewer(Talk(engine), chosen, weigher, spotter)
 
 
@@ -94,7 +96,7 @@ def test_a_seeded_slip_is_found_and_its_original_left_alone(
     assert found.category is Category.BUG
     assert "would rather write" in found.message
     assert found.confidence is not None
-    assert found.confidence >= ReviewOptions().slip_confidence
+    assert found.confidence >= SLIP_CONFIDENCE
     assert n_faults(wrong, Source.of(Snapshot(text=wrong, path=path)).language) == 0
 
 

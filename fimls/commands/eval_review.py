@@ -47,6 +47,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         open_engine,
         review_names,
         reviewer_on,
+        slip_confidence,
         unshared,
     )
     from fimls.evaluation import review, review_faults  # noqa: PLC0415
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
                     print(f"{way}: {len(records[way])} of {2 * len(pairs)}", file=sys.stderr)
     found = review.figures(
         pairs, **records, min_confidence=config.review.min_confidence,
-        slip_confidence=config.review.slip_confidence,
+        slip_confidence=slip_confidence(config),
     )  # fmt: skip
     found |= {"model": model, "engine": engine, "seed": args.seed, "limit": args.limit}
     args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Models: which there are, which are here, and how to get one."""
 
 from fimls.models.catalogue import (
+    SLIP_CONFIDENCE,
     HubSource,
     Model,
     State,
@@ -16,6 +17,7 @@ from fimls.models.download import pull, remove
 from fimls.models.progress import Progress, Report
 
 __all__ = [
+    "SLIP_CONFIDENCE",
     "HubSource",
     "Model",
     "Progress",

@@ -32,6 +32,9 @@ GGUF_MAGIC = b"GGUF"
 # What is known about files in a models directory: sizes, times and hashes once computed.
 RECORDS = ".records.json"
 
+# Below this, slips are not reported by models of which nothing else was measured.
+SLIP_CONFIDENCE = 0.98
+
 # 4 MB keep the disk busy; sha256 runs at 0.5 to 2 GB/s, so 0.5 GB take a second at most.
 _HASH_CHUNK = 4 << 20
 
@@ -60,7 +63,10 @@ class WheelSource:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A catalogue entry. ``size`` (bytes) and ``sha256`` are ``None`` where only the hub knows."""
+    """A catalogue entry. ``size`` (bytes) and ``sha256`` are ``None`` where only the hub knows.
+
+    ``slip_confidence`` is the least at which a review with it reports a slip, 0 to 1.
+    """
 
     name: str
     family: str
@@ -72,6 +78,7 @@ class Model:
     memory_mb: int
     verdict: str
     sources: tuple[HubSource | WheelSource, ...]
+    slip_confidence: float = SLIP_CONFIDENCE
 
 
 class State(str, Enum):
@@ -105,6 +112,7 @@ def _model(entry: Mapping[str, Any]) -> Model:
         memory_mb=entry["memory_mb"],
         verdict=entry["verdict"],
         sources=tuple(_source(source) for source in entry["source"]),
+        slip_confidence=entry.get("slip_confidence", SLIP_CONFIDENCE),
     )
 
 
