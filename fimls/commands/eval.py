@@ -122,6 +122,8 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     result = report.to_json({**settings, **scoring, **sampled}, sandbox.isolation, scores, live)
     args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     console = Console(highlight=False)
+    # Narrower, it would lose the names of sets and modes; a narrow terminal may wrap the lines.
+    console.width = max(console.width, report.TABLE_WIDTH)
     console.print(report.table(scores))
     for line in report.notes(sandbox.isolation, scores, live):
         console.print(line, markup=False, soft_wrap=True)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 ALL = "all"
 
+# Characters that the table needs with the longest names of sets that are published.
+TABLE_WIDTH = 128
+
 
 def summarise(scores: Sequence[HoleScore]) -> list[dict[str, Any]]:
     """One row for each group of holes and mode. Shares are 0 to 1, counts are whole.
