@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fimls.config import CompletionOptions, Config
 from fimls.engine.counted import Count, CountedEngine
-from fimls.errors import EngineFailed, FimlsError, ModelError
+from fimls.errors import EngineFailed, FimlsError, ModelMissing, ModelUnknown
 from fimls.server.jobs import in_thread
 from fimls.server.status import State, Status
 
@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 # A model that was missing is looked for at most this often; looking costs two system calls.
 RETRY_MODEL_S = 2.0
-# Other failures (no memory, no server) cost more to find out about: the pause doubles.
+# Other failures (no memory, no server, a model that is refused or cannot be run, which is found
+# out by loading it) cost more to find out about: the pause doubles.
 RETRY_ENGINE_S, RETRY_ENGINE_MOST_S = 5.0, 80.0
 
 
@@ -157,9 +158,9 @@ class Backend:
         self._tell(Status(State.IDLE, model=model))
 
     def _fail(self, error: FimlsError, model: str) -> None:
-        is_model = isinstance(error, ModelError)
-        self._retry_at_s = time.monotonic() + (RETRY_MODEL_S if is_model else self._pause_s)
-        if not is_model:
+        is_missing = isinstance(error, ModelMissing | ModelUnknown)
+        self._retry_at_s = time.monotonic() + (RETRY_MODEL_S if is_missing else self._pause_s)
+        if not is_missing:
             self._pause_s = min(2 * self._pause_s, RETRY_ENGINE_MOST_S)
         if str(error) != self._last_error:
             self._last_error = str(error)
