@@ -186,6 +186,28 @@ async def test_findings_follow_edits(edit: Edit) -> None:
         await editor.eventually(lambda: shown(editor, uri) == [])
 
 
+class Pushed(dict[str, Any]):
+    """Diagnostics by document, and how often they came."""
+
+    n = 0
+
+    def __setitem__(self, uri: str, found: Any) -> None:
+        self.n += 1
+        super().__setitem__(uri, found)
+
+
+async def test_findings_wait_for_a_pause_in_typing(edit: Edit) -> None:
+    """Editors move them by themselves: one word at the end of a burst of keys is enough."""
+    async with edit(reviewing(), client=PUSHED) as editor:
+        uri = editor.open(MEAN)
+        await review(editor, uri)
+        editor.client.diagnostics = pushed = Pushed(editor.client.diagnostics)
+        for _ in range(30):
+            editor.type(uri, 0, 0, "\n")
+        await editor.eventually(lambda: shown(editor, uri)[0].range.start.line == 32)
+        assert pushed.n < 10
+
+
 async def test_unchanged_functions_are_not_asked_about_again(edit: Edit) -> None:
     async with edit(reviewing(), client=PUSHED) as editor:
         uri = editor.open(MEAN)
