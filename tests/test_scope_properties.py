@@ -163,7 +163,7 @@ def test_work_is_linear_in_the_text(language: str, size: int) -> None:
     def calls(n: int) -> int:
         text = varied(n)
         pieces = [text[i : i + size] for i in range(0, len(text), size)]
-        return count_calls(lambda: run("f(", "", pieces, language, StopReason.END))
+        return count_calls(lambda: run("f([", "", pieces, language, StopReason.END))
 
     calls(1)  # loads the grammar, fills caches
     few, twice, four = calls(10), calls(20), calls(40)
@@ -209,7 +209,7 @@ def test_time_is_linear_in_the_text(language: str) -> None:
         text = varied(n)
         started = time.process_time()
         pieces = [text[i : i + 4] for i in range(0, len(text), 4)]
-        run("f(", "", pieces, language, StopReason.END)
+        run("f([", "", pieces, language, StopReason.END)
         return time.process_time() - started
 
     seconds(5)

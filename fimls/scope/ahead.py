@@ -89,6 +89,11 @@ def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
     closer = opaque.closer
     if closer[0] == "\n":  # of the line; or of a text up to a word, which may be indented
         return closer == "\n" or opaque.pattern.search(text) is not None
+    if language.before_string and not opaque.is_comment:
+        # The next quote closes it, unless another text begins with it.
+        begins = language.before_string + closer
+        found = re.search(rf"({begins})|{closer}(?!\w)", "x" + text)
+        return found is not None and found[1] is None
     if opaque.one_line:
         return text.partition("\n")[0].count(closer) % 2 == 1
     for opener, end in (*language.block_comments, *language.long_strings):

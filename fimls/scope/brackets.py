@@ -59,7 +59,8 @@ class Brackets:
 
     site: Site
     depth: list[Mark] = field(default_factory=list)  # opened by the generated text
-    body: Mark | None = None  # the brace that the text opened for the body that follows it
+    body: Mark | None = None  # the one that the text opened for the body that follows it
+    n_body: int = 0  # how many are open in that body
     _stack: list[Bracket] = field(init=False)  # open before the cursor, and still open
 
     def __post_init__(self) -> None:

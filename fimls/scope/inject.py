@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*\{?\.?([\w+#-]*)[^\n`]*$", re.MULTILINE)
+_HALF_END = re.compile(r"</\w*\s*$")
 _TAG = re.compile(r"<(script|style)\b([^>]*)>|</(script|style)\s*>", re.IGNORECASE)
 _SHORT_NAMES = {
     "py": "python", "python3": "python", "pycon": "python", "js": "javascript", "ts": "typescript",
@@ -51,7 +52,7 @@ def _in_tag(before: str, after: str) -> tuple[str, str, str, str]:
     opened: re.Match[str] | None = None
     for found in _TAG.finditer(before):
         opened = found if found.group(1) else None
-    if opened is None:
+    if opened is None or _HALF_END.search(before):
         return before, after, "html", ""
     name = opened.group(1).lower()
     mark = f"</{name}"

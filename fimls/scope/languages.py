@@ -44,7 +44,9 @@ class Language:
     block_comments: tuple[tuple[str, str], ...] = _BLOCK
     strings: tuple[str, ...] = _C_STRINGS
     long_strings: tuple[tuple[str, str], ...] = ()
+    brackets: str = "()[]{}"  # those that pair and nest
     interpolation: tuple[str, str] | None = None  # what begins and ends code inside a string
+    before_string: str = ""  # a pattern: what a quote stands behind that begins a string
     doubled: tuple[str, ...] = ()  # openers of long strings in which a doubled closer is text
     chars: bool = False  # ' begins a one-character literal, or nothing at all
     regexes: bool = False  # /…/ may be a literal
@@ -205,9 +207,12 @@ LANGUAGES: tuple[Language, ...] = (
     Language(
         "scala",
         (".scala", ".sc", ".sbt"),
+        strings=('"',),
+        chars=True,  # and ' before a name makes it a symbol
         long_strings=(('"""', '"""'),),
         container=r"\b(class|trait|object|package)\b",
-        goes_on=(*_C_GOES_ON, "yield", "extends", "with", "match"),
+        goes_on=(*_C_GOES_ON, "yield", "match"),
+        clauses=("extends", "with", "derives"),
         annotation="@",
         interpolation=("${", "}"),
     ),
@@ -217,7 +222,7 @@ LANGUAGES: tuple[Language, ...] = (
         conditionals=True,
         strings=('"',),
         long_strings=(('"""', '"""'),),
-        container=r"\b(class|struct|enum|extension|protocol|actor)\b",
+        container=r"\b(class(?!\s+(func|var|let)\b)|struct|enum|extension|protocol|actor)\b",
         annotation="@",
         clauses=("where",),
         interpolation=("\\(", ")"),
@@ -247,6 +252,8 @@ LANGUAGES: tuple[Language, ...] = (
         container=r"(class|module|describe|context)\b",
         goes_on=("else", "elsif", "when", "in", "rescue", "ensure"),
         heredocs="<<[-~]?",
+        # Names end in ? and calls in .new; / and % may end a literal.
+        unfinished=r"[-+*^=<>&|,.:(\[{\\]|\s[?/%]|\b(and|or|not)",
         regexes=True,
         interpolation=("#{", "}"),
     ),
@@ -325,6 +332,11 @@ LANGUAGES: tuple[Language, ...] = (
         "yaml",
         (".yaml", ".yml"),
         item="- ",
+        brackets="[]{}",  # what is in parentheses is text
+        strings=(),
+        long_strings=(("'", "'"), ('"', '"')),
+        doubled=("'",),
+        before_string=r"(?:\A|(?<=[:,-] )|(?<=[\[{\n]))",
         line_comments=("#",),
         block_comments=(),
         indented=True,

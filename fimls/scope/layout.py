@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from fimls.scope.languages import Language
-from fimls.scope.site import Bracket, Line, Site, width
+from fimls.scope.site import LINES_AHEAD, Bracket, Line, Site, width
 
 # Lines above the cursor that are looked at for the enclosing definition.
 _MOST_LINES = 2000
@@ -158,15 +158,26 @@ def begins_as_continuation(bare: str, language: Language) -> bool:
 
 
 # Headers of statements that need no braces.
-_BARE_HEADER = re.compile(r"\s*(\}\s*)?((else\s+)?(if|for|foreach|while)\b.*\)|else|do)$")
+_BARE_HEADER = re.compile(r"\s*(\}\s*)?((else\s+)?(if|for|foreach|while)\b[^()]*\(|(else|do)$)")
 
 
 def wants_body(line: str, site: Site) -> bool:
     """Whether a line is a header without braces, and what it holds does not follow the cursor."""
     bare = strip_comment(line, site.language).rstrip()
-    if site.language.indented or not _BARE_HEADER.match(bare):
+    header = _BARE_HEADER.match(bare)
+    if site.language.indented or not header or not _ends_with_it(bare, header.end()):
         return False
     return not site.ahead or site.ahead[0].indent <= width(site.head)
+
+
+def _ends_with_it(line: str, start: int) -> bool:
+    """Whether the line ends with the parentheses that opened before ``start``, if they did."""
+    depth = int(line[start - 1] == "(")
+    for at in range(start, len(line)):
+        depth += (line[at] == "(") - (line[at] == ")")
+        if not depth:
+            return at + 1 == len(line)
+    return not depth
 
 
 _CASE = re.compile(r"\s*(case\b.*|default\s*):$")
@@ -275,7 +286,7 @@ def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
     if word not in site.language.ends or following is None or following.indent != indent:
         return False
     is_said = (first_word(following.text) or following.text[:1]) == word
-    is_inside = all(line.indent > indent for line in lines)
+    is_inside = all(line.indent > indent or _goes_on(line.text, site.language) for line in lines)
     return is_inside and (is_said or _goes_on(following.text, site.language))
 
 
@@ -287,7 +298,9 @@ def closes_header(indent: int, head: str, site: Site, header: int) -> bool:
     ends = site.language.ends
     if indent != header or (first_word(head) or head[:1]) not in ends:
         return False
-    following = next((line for line in site.ahead if line.indent <= header), None)
-    return following is None or not (
-        following.indent == header and first_word(following.text) in ends
-    )
+    below = (line for line in site.ahead if not _is_comment(line.text, site.language))
+    following = next((line for line in below if line.indent <= header), None)
+    if following is None:
+        return len(site.ahead) < LINES_AHEAD  # else its end may stand further down
+    words = (*ends, *site.language.goes_on)
+    return not (following.indent == header and first_word(following.text) in words)

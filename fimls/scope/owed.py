@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fimls.scope.languages import Language
-from fimls.scope.scan import matches
+from fimls.scope.scan import CLOSERS, matches
 from fimls.scope.site import Ahead, Bracket
 
 # What stands before a brace that holds values or types.
@@ -86,10 +87,13 @@ def n_unopened(stack: list[Bracket], closers: tuple[Closer, ...]) -> int:
     return n
 
 
-def wants_block(stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int]) -> bool:
-    """Whether more braces close after the cursor than are open: one more has to open."""
-    braces = sum(closer.name == "}" for closer in closers)
-    return braces > sum(b.name == "{" and b.start not in values for b in stack)
+def lacking(
+    stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int]
+) -> Counter[str]:
+    """The brackets and tags that close after the cursor more often than they are open."""
+    n_closed = Counter(CLOSERS.get(closer.name, closer.name) for closer in closers)
+    n_closed.subtract(bracket.name for bracket in stack if bracket.start not in values)
+    return +n_closed
 
 
 def _matching(

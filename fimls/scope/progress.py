@@ -70,6 +70,8 @@ class Progress:
 
     def holds_members(self) -> bool:
         """Whether the cursor is at the top level or in a class body."""
+        if self.site.is_snippet:
+            return False
         if self.site.language.indented:
             return self.floor is not None and self.floor.member
         begins = self.begins_anew or self.site.is_fresh or self.site.is_first_word
@@ -88,7 +90,7 @@ class Progress:
     def add_line(self, line: str, end: int) -> Cut | None:
         """Take a whole line, unless it is inside what the text opened; perhaps it repeats."""
         start = self.line_start
-        is_in_body = self.brackets.body is not None and self.line_depth == 1
+        is_in_body = self.brackets.body is not None and self.line_depth == self.brackets.n_body
         is_from_start = start or self.site.is_fresh or self.site.is_first_word
         if (self.line_depth and not is_in_body) or not is_from_start:
             return None
@@ -101,7 +103,7 @@ class Progress:
     def stop_unless_hanging(self, at: int) -> Cut | None:
         """Stop where the statement is complete, unless the lines after it need a header."""
         ahead = self.site.ahead
-        if self.site.language.indented and ahead and ahead[0].indent > width(self.site.head):
+        if self.site.language.indented and ahead and ahead[0].indent > self.site.level:
             return None
         return self.stop(at, StopReason.SCOPE)
 

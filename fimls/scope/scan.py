@@ -125,7 +125,8 @@ def _syntax(language: Language) -> _Syntax:
         name = r"(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>))"
         parts.append(rf"(?P<tag>{behind}<{name}|</{name})")
     ends = re.escape(language.separator or ";")
-    parts.append(rf"(?P<bracket>[()\[\]{{}}])|(?P<newline>\n)|(?P<semicolon>{ends})")
+    brackets = re.escape(language.brackets)
+    parts.append(rf"(?P<bracket>[{brackets}])|(?P<newline>\n)|(?P<semicolon>{ends})")
     attributes = ("#[",) if language.annotation == _ATTRIBUTE else ()
     delimiters = tuple(o for o in (*openers, *attributes) if len(o) > 1)
     return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
@@ -137,13 +138,15 @@ _ATTRIBUTE = r"#\["
 
 def _opener(opener: str, language: Language) -> str:
     escaped = re.escape(opener)
+    if language.before_string and opener in {"'", '"'}:
+        return language.before_string + escaped
     # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
     if opener == "#":
         return rf"(?<![\w$&{{\\#]){escaped}" + (
             r"(?!\[)" if language.annotation == _ATTRIBUTE else ""
         )
-    # The shell's \' is no quote.
-    return rf"(?<!\\){escaped}" if opener in {"'", '"'} else escaped
+    # The shell's \' is no quote, nor is \` in a template that stands inside another.
+    return rf"(?<!\\){escaped}" if opener in {"'", '"', "`"} else escaped
 
 
 _HALF_HEREDOC = re.compile(r"<<[-~<]? ?(['\"])\w*\1?$")
@@ -220,10 +223,8 @@ class Scanner:
         name = found.group()
         if kind == "tag":
             return self._tag(name, start, end, final=final)
-        if kind == "opaque":
-            closer, is_comment, one_line = self._syntax.opaque[name]
-            is_doubled = name in self.language.doubled
-            self.opaque = Opaque(closer, start, is_comment, one_line, is_doubled)
+        if kind == "opaque" and not self._open(name, start):
+            kind = None
         elif kind == "heredoc":
             self.opaque = Opaque("\n" + found["word"], start, is_comment=False, one_line=False)
         elif kind == "bracket":
@@ -233,6 +234,16 @@ class Scanner:
         elif kind == "end":
             return Mark(Kind.CLOSE, start, end, OPENERS[":"])
         return Mark(_KIND_OF.get(kind or "", Kind.LITERAL), start, end, name)
+
+    def _open(self, name: str, start: int) -> bool:
+        """A string or comment begins; false: its line began with what no string stands behind."""
+        language, head = self.language, "" if start else self.head
+        opener = _opener(name, language)
+        if head and language.before_string and not re.search(f"{opener}$", head + name):
+            return False
+        closer, is_comment, one_line = self._syntax.opaque[name]
+        self.opaque = Opaque(closer, start, is_comment, one_line, name in language.doubled)
+        return True
 
     def _opens_block(self, colon: int) -> bool:
         """Whether the header that ends in the colon begins a block, and carries none on."""

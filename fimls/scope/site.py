@@ -98,7 +98,7 @@ class Site:
     stack: tuple[Bracket, ...]  # outermost first
     ahead: tuple[Ahead, ...]  # the lines that follow up to the first closer that is owed
     unopened: int  # closers on the rest of the line that close nothing that is open
-    wants_block: bool  # a deeper body follows, and the brace that opens it is missing
+    lacks: tuple[str, ...]  # a deeper body follows, and these brackets around it do not stand
     is_branch_next: bool  # a ``} else {`` follows, which closes a brace that nobody opened
     mark: str  # what ends the embedded text that the cursor is in
     top: int  # where the top-level part with the cursor begins, in ``before``
@@ -108,6 +108,11 @@ class Site:
     def is_fresh(self) -> bool:
         """Nothing but white space stands before the cursor on its line."""
         return not self.head.strip()
+
+    @property
+    def is_snippet(self) -> bool:
+        """The embedded text that the cursor is in is empty: the scope is all of it."""
+        return bool(self.mark) and not (self.before + self.half + self.after).strip()
 
     @property
     def is_first_word(self) -> bool:
@@ -146,6 +151,12 @@ class Site:
     @property
     def indent(self) -> int:
         return width(self.head)
+
+    @property
+    def level(self) -> int:
+        """The column at which the cursor's line begins, behind the mark of a list's item."""
+        item = self.language.item
+        return width(self.head.replace(item, " " * len(item)) if item else self.head)
 
     @property
     def context(self) -> tuple[str, str]:

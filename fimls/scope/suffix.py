@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from fimls.scope.scan import Kind, Scanner
+from fimls.scope.scan import Kind, Opaque, Scanner
 from fimls.scope.site import LINES_AHEAD, Ahead, Site
 
 # Shorter lines repeat by chance (measured on infilling benchmarks: "else:", "i += 1").
@@ -70,7 +70,13 @@ class Repetition:
                 run = self._run(self._left.get((index - 1, shift)), text, start, index)
                 left[index, shift] = replace(run, is_left=True)
         self.runs, self._left = runs, left
-        certain = [run for run in (*runs.values(), *left.values()) if _is_certain(run)]
+        # What begins like the next line may be where it is repeated, not what has begun before.
+        is_anew = bool(self.ahead) and text == self.ahead[0].text
+        certain = [
+            run
+            for run in (*runs.values(), *left.values())
+            if _is_certain(run) and not (is_anew and run.n > 1 and not run.start)
+        ]
         return min(certain, key=lambda run: run.start, default=None)
 
     def _run(self, before: Run | None, text: str, start: int, index: int) -> Run:
@@ -153,9 +159,12 @@ def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) 
     is_half = bool(_INSIDE_WORD.match(bare, len(bare) - shared - 1)) and shared < len(bare)
     if (shared >= 4 and not is_half) or (shared and bare[-1] in ")]}"):
         cuts.append(len(bare) - shared)
-    n_wanted = min(_n_open_and_closed(bare, site)[1], _n_lacking(site))
+    # Inside a string or comment, brackets pair too: of code in it, or of its sentences.
+    is_inside = site.opaque is not None and site.opaque.closer not in bare
+    opaque = None if is_inside else site.opaque
+    n_wanted = min(_n_open_and_closed(bare, site, opaque)[1], _n_lacking(site))
     for cut in cuts:
-        n_opened, n_closed = _n_open_and_closed(bare[:cut], site)
+        n_opened, n_closed = _n_open_and_closed(bare[:cut], site, opaque)
         # It closes what it opens, but for what the rest of the line closes, and what that leaves.
         if n_opened == site.unopened and n_closed >= n_wanted:
             return cut
@@ -170,13 +179,13 @@ def _n_lacking(site: Site) -> int:
 
 def n_open(text: str, site: Site) -> int:
     """How many brackets the text opens and does not close."""
-    return _n_open_and_closed(text, site)[0]
+    return _n_open_and_closed(text, site, site.opaque)[0]
 
 
-def _n_open_and_closed(text: str, site: Site) -> tuple[int, int]:
+def _n_open_and_closed(text: str, site: Site, opaque: Opaque | None) -> tuple[int, int]:
     """How many brackets the text opens and leaves open, and closes without having opened them."""
     n_opened = n_closed = 0
-    for mark in Scanner(site.language, text, opaque=site.opaque).marks():
+    for mark in Scanner(site.language, text, opaque=opaque).marks():
         if mark.kind is Kind.OPEN:
             n_opened += 1
         elif mark.kind is Kind.CLOSE and n_opened:

@@ -18,7 +18,7 @@ from fimls.scope.brackets import MOST_OPEN, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
 from fimls.scope.layout import first_word
-from fimls.scope.owed import n_unopened, owe, values_between, wants_block
+from fimls.scope.owed import lacking, n_unopened, owe, values_between
 from fimls.scope.scan import Kind, Opaque, Scanner
 from fimls.scope.site import (
     PARSED_BEFORE,
@@ -67,7 +67,7 @@ def survey(before: str, after: str, name: str) -> Site:
     # The start of a longer file is not read, and with it perhaps the headers of blocks.
     has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
     values = values_between(stack, ahead, language)
-    lacks_opener = wants_block(stack, closers, values)
+    lacks = lacking(stack, closers, values)
     return Site(
         language=language,
         before=before,
@@ -79,8 +79,8 @@ def survey(before: str, after: str, name: str) -> Site:
         opaque_owed=opaque_owed,
         stack=owe(stack, closers, values, len(before) - len(head)),
         unopened=n_unopened(stack, closers),
-        wants_block=(has_body or bool(values)) and lacks_opener,
-        is_branch_next=lacks_opener and begins_with_branch(after, language),
+        lacks=tuple(lacks.elements()) if has_body or values else (),
+        is_branch_next="{" in lacks and begins_with_branch(after, language),
         mark=mark,
         ahead=ahead,
         top=top,
@@ -120,6 +120,9 @@ def _header(text: str, opened: _Opened, language: Language) -> str:
     start, at = opened.line, width(text, opened.line)
     header = line = text[max(start, opened.start - _LONGEST_HEADER) : opened.start].strip()
     is_alone = not header
+    first = text[opened.header : opened.header + _LONGEST_HEADER].partition("\n")[0].strip()
+    if opened.header < start and not first.endswith("{"):
+        return f"{first} {header}"  # of parameters on lines of their own, the first line tells
     while start and opened.start - start < _LONGEST_HEADER:
         is_deeper = is_alone and width(text, start) > at
         if line and not is_deeper and first_word(line).lower() not in language.clauses:

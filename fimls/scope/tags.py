@@ -45,9 +45,9 @@ def half_tag(text: str, language: Language) -> str:
     found = _HALF_TAG.match(text, start) if start >= 0 else None
     # In code, a < right after a name compares.
     is_less = language.strings and re.match(r"[\w)\]]<(?!/)", text[max(0, start - 1) :])
-    # Where braces are open, it is the value of an attribute that the cursor is in.
-    is_in_value = found is not None and "{" in _BRACED.sub("", found.group())
-    return found.group() if found and not is_less and not is_in_value else ""
+    # Where code's braces are open, it is the value of an attribute that the cursor is in.
+    in_value = found is not None and language.strings and "{" in _BRACED.sub("", found.group())
+    return found.group() if found and not is_less and not in_value else ""
 
 
 def ends_tag(text: str) -> bool:

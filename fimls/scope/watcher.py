@@ -58,7 +58,7 @@ class Watcher:
             self._lacking = ""
             self._take(self.site.half, final=True)
             self._n_opening = -len(self.site.half)
-        if self.site.opaque is not None or self.site.language.prose or self.site.mark:
+        elif self.site.opaque is not None or self.site.language.prose or self.site.mark:
             self._n_opening = 0  # there a fence is text, or the end
 
     # -- what the completer calls

@@ -5,7 +5,10 @@ from __future__ import annotations
 from fimls.fim import Cut, StopReason
 from fimls.scope.brackets import Closed
 from fimls.scope.progress import Progress
-from fimls.scope.scan import OPENERS, Mark
+from fimls.scope.scan import CLOSERS, OPENERS, Mark
+
+# What may stand between the end of a block and the closers of what it is in.
+_CLOSES = ")], \t\n"
 
 
 def opened(progress: Progress, mark: Mark) -> Cut | None:
@@ -36,7 +39,7 @@ def closed(progress: Progress, mark: Mark) -> Cut | None:
     if opener is not None:
         return _own_closed(progress, opener, mark)
     language = progress.site.language
-    is_block = mark.name in {"}", OPENERS[":"]} and progress.brackets.is_closed
+    is_block = progress.brackets.is_closed and _ends_block(progress.text, mark)
     # Nothing else bounds markup and data: the element, object or list that the cursor was in.
     is_element = bool(language.separator) or (mark.name[0] == "<" and not language.strings)
     if what is Closed.OURS and (is_block or is_element):
@@ -53,6 +56,13 @@ def closed(progress: Progress, mark: Mark) -> Cut | None:
     is_of_tail = mark.name[0] == "<" and progress.site.has_rest
     reason = StopReason.SUFFIX if is_of_tail else StopReason.SCOPE
     return progress.stop(mark.start, reason, seen=mark.end)
+
+
+def _ends_block(text: str, closer: Mark) -> bool:
+    """Whether a closer ends a block, or what ends right behind one: a call around a function."""
+    if closer.name in {"}", OPENERS[":"]}:
+        return True
+    return closer.name in CLOSERS and text[: closer.start].rstrip(_CLOSES).endswith("}")
 
 
 def _last_line_ahead(progress: Progress, closer: Mark) -> Cut | None:
@@ -73,7 +83,7 @@ def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
     if opener is not progress.brackets.body:
         return None
     # The text wrote a body of its own for its header, and one follows already.
-    progress.brackets.body = None
+    progress.brackets.body, progress.brackets.n_body = None, 0
     header, whole = progress.text[: opener.end], progress.text[: closer.end]
     if progress.choice.judge.is_no_worse_than(header, whole):
         return progress.stop(opener.end, StopReason.SUFFIX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import layout, members
@@ -136,12 +137,13 @@ def _before_rest(progress: Progress, end: int) -> Cut | None:
 
 def _block_opened(progress: Progress) -> Cut | None:
     """The line ends inside a bracket: the block of a second member is one too many."""
-    outermost = progress.brackets.depth[0]
-    is_only = len(progress.brackets.depth) == 1 and outermost.name == "{"
-    if progress.site.wants_block and is_only and progress.brackets.body is None:
-        progress.brackets.body = outermost
+    brackets = progress.brackets
+    innermost = brackets.depth[-1]
+    is_in_body = brackets.body is None or progress.line_depth == brackets.n_body
+    opened = Counter(bracket.name for bracket in brackets.depth)
+    if is_in_body and innermost is not brackets.body and opened <= Counter(progress.site.lacks):
+        brackets.body, brackets.n_body = innermost, len(brackets.depth)
         return None
-    innermost = progress.brackets.depth[-1]
     if progress.line_depth or innermost.name != "{" or not progress.holds_members():
         return None
     start = members.start_of_second(progress.choice.lines, progress.site.language)
@@ -163,6 +165,8 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
         return None
     whole = site.head + line if progress.line_start == 0 else line
     is_header = site.language.indented and layout.opens_block(whole, site.language)
+    if is_header and site.ahead and site.ahead[0].indent > site.level:
+        return progress.stop(end, StopReason.SCOPE)  # its block follows already
     if is_header or layout.is_case(whole, site):
         progress.block = width(site.head)
         return None
