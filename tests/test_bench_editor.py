@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,7 @@ delay_ms = 50
 answer = {json.dumps(LONG)}
 """
 HEAD = "def total(rows):\n    "
+ENDS = {"full": " part", "whole": "", "human": " taken back"}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,11 @@ HEAD = "def total(rows):\n    "
     ],
 )
 def test_a_pace_says_what_of_a_suggestion_is_paid_for(
-    pace: str, wait_ms: int, first: dict[str, Any], tmp_path: Path
+    pace: str,
+    wait_ms: int,
+    first: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A long one, then a key that is none of it: all is counted, in an answer or not."""
     sessions, config, out = tmp_path / "s", tmp_path / "config.toml", tmp_path / "out.json"
@@ -120,7 +127,11 @@ def test_a_pace_says_what_of_a_suggestion_is_paid_for(
     model.write_bytes(b"GGUF")
     server = shlex.join([sys.executable, "-m", "fimls", "--stdio", "--config", str(config)])
     command = ["bench", "replay", "--sessions", str(sessions), "--model", str(model)]
-    assert main([*command, "--pace", pace, "--server", server, "--json", str(out)]) == 0
+    command += ["--pace", pace, "--server", server, "--each", "--json", str(out)]
+    assert main(command) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("long ")]
+    assert [row.split()[2] for row in rows] == ["jump", "accept"]
+    assert rows[0].endswith(ENDS[pace])
     facts = json.loads(out.read_text())
     assert facts["pace"] == pace
     record, last = facts["records"]
@@ -132,3 +143,26 @@ def test_a_pace_says_what_of_a_suggestion_is_paid_for(
     assert cost["n_generated"] == answered + in_no_answer
     assert in_no_answer == 0 or pace != "whole"
     assert last["cpu_s"] >= 0
+
+
+HANGS = "await asyncio.Event().wait() if 'two' in params.text_document.uri else None"
+
+
+def test_what_was_measured_is_shown_where_a_run_is_broken_off(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save(Session(name, "python", "a.py", "x = ", (Event(0, 4),)), tmp_path / f"{name}.json")
+    model = tmp_path / "any.gguf"
+    model.write_bytes(b"GGUF")
+    command = [sys.executable, "-m", "fimls", "bench", "replay", "--model", str(model)]
+    command += ["--sessions", str(tmp_path), "--server", running(SERVER.format(does=HANGS))]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr is not None
+        assert run.stderr.readline() == "1 of 2: one\n"
+        run.send_signal(signal.SIGINT)
+        shown, said = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGINT
+    assert said == "broken off\n"
+    assert "1 of 2 sessions" in shown
+    assert "--each" in shown

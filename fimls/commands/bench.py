@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fimls.bench import endurance
 from fimls.bench import load as load_test
@@ -71,6 +71,7 @@ def add_parser(
         "--check-text", action="store_true",
         help="measure nothing: compute every prompt again without what was warm, and compare",
     )  # fmt: skip
+    replay.add_argument("--each", action="store_true", help="print a row for each request")
     replay.add_argument("--json", metavar="OUT", type=Path, help="every record, and the figures")
     replay.set_defaults(bench=_replay)
     load_test.add_parser(kinds, common)
@@ -116,8 +117,8 @@ def run(args: argparse.Namespace, sources: Sequence[Source]) -> int:
 
 def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     from fimls import models  # noqa: PLC0415 - see fimls.cli
-    from fimls.bench import sessions  # noqa: PLC0415
-    from fimls.bench.replay import Plan  # noqa: PLC0415
+    from fimls.bench import report, sessions  # noqa: PLC0415
+    from fimls.bench.replay import Outcome, Plan  # noqa: PLC0415
 
     config = load(sources)
     found = sessions.load_all(args.sessions or sessions.SHIPPED)
@@ -143,13 +144,26 @@ def _replay(args: argparse.Namespace, sources: Sequence[Source]) -> int:
         pace=args.pace,
     )
 
-    def keep(outcome: Outcome) -> None:
-        if args.json is not None:
-            text = json.dumps(_facts(outcome, plan), indent=1) + "\n"
-            args.json.write_text(text, encoding="utf-8")
+    outcome, n_printed = Outcome(), 0
+    if args.each:
+        print(report.head(), flush=True)
 
-    outcome = asyncio.run(_follow(plan, keep))
-    _show(outcome, plan)
+    def tell() -> None:
+        nonlocal n_printed
+        if args.json is not None:
+            text = json.dumps(report.facts(outcome, plan), indent=1) + "\n"
+            args.json.write_text(text, encoding="utf-8")
+        if args.each:
+            print("\n".join(map(report.row, outcome.records[n_printed:])), flush=True)
+            n_printed = len(outcome.records)
+
+    try:
+        asyncio.run(_follow(plan, outcome, tell))
+    finally:  # broken off, by hand or by a server that ends: what there is counts
+        if outcome.costs:
+            report.show(outcome, plan)
+            if not args.each:
+                print("each request: --each prints them, --json keeps them")
     return 0
 
 
@@ -261,66 +275,12 @@ def _speculation(args: argparse.Namespace, sources: Sequence[Source]) -> int:
     return 0
 
 
-async def _follow(plan: Plan, keep: Callable[[Outcome], None]) -> Outcome:
-    """Replay; ``keep`` gets what was measured after each session: a run may be broken off."""
-    from fimls.bench.replay import Outcome, replay  # noqa: PLC0415
+async def _follow(plan: Plan, outcome: Outcome, told: Callable[[], None]) -> None:
+    """Replay; what was ``told`` of each session stays where a run is broken off."""
+    from fimls.bench.replay import replay  # noqa: PLC0415
 
-    outcome, n_done = Outcome(), 0
+    n_done = 0
     async for name in replay(plan, outcome):
         n_done += 1
         print(f"{n_done} of {len(plan.sessions)}: {name}", file=sys.stderr, flush=True)
-        keep(outcome)
-    return outcome
-
-
-def _facts(outcome: Outcome, plan: Plan) -> dict[str, Any]:
-    from fimls.bench.records import summary  # noqa: PLC0415
-    from fimls.bench.replay import OURS, PEER  # noqa: PLC0415
-
-    return {
-        "command": list(plan.command),
-        "model": plan.model.name,
-        "n_threads": plan.n_threads,
-        "pace": plan.pace.value,
-        "figures": {name: summary(*outcome.of(name)) for name in (OURS, PEER)},
-        "records": [asdict(record) for record in outcome.records],
-        "costs": [asdict(cost) for cost in outcome.costs],
-    }
-
-
-def _show(outcome: Outcome, plan: Plan) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    from fimls.bench.records import NOT_MEASURED, ratio, summary  # noqa: PLC0415
-    from fimls.bench.replay import OURS, PEER  # noqa: PLC0415
-
-    ours, theirs = (summary(*outcome.of(name)) for name in (OURS, PEER))
-    table = Table(
-        title=f"{len(plan.sessions)} sessions, {plan.model.name}, {plan.n_threads} threads"
-    )
-    table.add_column("per request")
-    for head in ("server", "peer", "ratio"):
-        table.add_column(head, justify="right")
-    for name, row in ours.items():
-        for part, value in row.items():
-            other = theirs[name].get(part)
-            share = ratio(value, other)
-            label = name if part == "total" else f"{name} ({part})"
-            cells = [
-                "" if plan.peer == "" and i else _number(v) for i, v in enumerate((value, other))
-            ]
-            table.add_row(label, *cells, "" if share is None else f"{share:.3f}")
-    console = Console()
-    console.print(table)
-    missing = [n for n, row in ours.items() if all(value is None for value in row.values())]
-    if missing:
-        console.print(f"{NOT_MEASURED}: the server does not tell {', '.join(missing)}")
-    if not plan.peer:
-        console.print(
-            f"peer: {NOT_MEASURED}; give --peer llama-server to measure it in the same run"
-        )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.1f}"
+        told()
