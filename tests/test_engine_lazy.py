@@ -147,6 +147,22 @@ def test_a_running_stream_keeps_the_weights():
     engine.close()
 
 
+def test_a_piece_slower_than_the_idle_time_keeps_the_weights():
+    """A cold prompt takes ten seconds; who waits for its first token does not lose the engine."""
+    engine = LazyEngine(lambda _: ScriptedEngine("a", delay_ms=300), idle_s=60)
+    stream = engine.stream(Request(PROMPT, 9), Cancel())
+    pieces: list[str] = []
+    waiting = threading.Thread(target=lambda: pieces.append(next(stream).text))
+    waiting.start()
+    assert wait_for(lambda: engine._n_working)
+    engine._used_at -= 60  # a minute later
+    engine._wake()
+    waiting.join(30)
+    assert pieces == ["a"]
+    assert engine.is_loaded
+    engine.close()
+
+
 def test_closed_for_good():
     """After close nothing is loaded any more."""
     loads = Loads()

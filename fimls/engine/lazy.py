@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -48,6 +49,7 @@ class LazyEngine:
         self._failure: FimlsError | None = None
         self._failed_at = 0.0
         self._used_at = 0.0
+        self._n_working = 0  # streams that wait for a piece: a cold prompt may outlast idle_s
         self._released = False
         self._closed = False
         self._vocabulary = _LazyVocabulary(self)
@@ -112,7 +114,7 @@ class LazyEngine:
             if cancel.is_set():
                 return _Nothing(len(request.prompt.tokens))
             raise
-        return _Watched(engine.stream(request, cancel), self.touch)
+        return _Watched(engine.stream(request, cancel), self._working)
 
     def release(self) -> None:
         """Unload now; the next request loads again."""
@@ -128,8 +130,19 @@ class LazyEngine:
         self.release()
 
     def touch(self) -> None:
-        """Put off unloading: somebody is at work."""
+        """Put off unloading: somebody needs it."""
         self._used_at = time.monotonic()
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        with self._changed:
+            self._n_working += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_working -= 1
+                self.touch()
 
     def _need(self) -> None:
         """Start the thread that loads, unless it runs. Call with the condition held."""
@@ -173,7 +186,8 @@ class LazyEngine:
             return EngineFailed(f"the model could not be loaded: {error}")
 
     def _is_idle(self) -> bool:
-        return self._idle_s > 0 and time.monotonic() - self._used_at >= self._idle_s
+        is_quiet = self._idle_s > 0 and time.monotonic() - self._used_at >= self._idle_s
+        return is_quiet and not self._n_working
 
     def _wake(self) -> None:
         with self._changed:
@@ -181,19 +195,21 @@ class LazyEngine:
 
 
 class _Watched:
-    """A stream whose every piece counts as use of the engine."""
+    """A stream whose every piece counts as use of the engine, as long as it takes."""
 
-    def __init__(self, stream: Stream, touch: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: Stream, working: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
         self._stream = stream
-        self._touch = touch
+        self._working = working
         self.usage = stream.usage
 
     def __iter__(self) -> Iterator[Piece]:
         return self
 
     def __next__(self) -> Piece:
-        self._touch()
-        return next(self._stream)
+        with self._working():
+            return next(self._stream)
 
     def close(self) -> None:
         self._stream.close()
