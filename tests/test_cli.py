@@ -454,6 +454,11 @@ def test_doctor_measures(default_model: Path, tmp_path: Path) -> None:
     assert "They wait with " in says["threads"]
     assert list((tmp_path / "calibrations").glob("*.json"))
     assert supports_gpu() or "flash attention disabled" in says["engine"]
-    says = doctor("--set", "engine.n_threads=1", "--set", "engine.kv_type=q8_0")
+    (tmp_path / "other.gguf").symlink_to(default_model)
+    own = ["--set", f"review.model={tmp_path / 'other.gguf'}"]
+    alone = says["memory"]
+    says = doctor("--set", "engine.n_threads=1", "--set", "engine.kv_type=q8_0", *own)
+    assert "in all for both models; " in says["memory"]
+    assert int(says["memory"].split()[0].replace(",", "")) > int(alone.split()[0].replace(",", ""))
     assert "flash attention enabled" in says["engine"]
     assert says["threads"].startswith("1 for tokens (engine.n_threads)")

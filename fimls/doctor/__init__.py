@@ -38,15 +38,20 @@ def examine(
     used = {completion.engine, completion.fallback, config.review.engine or completion.engine}
     if "embedded" not in used:
         return
-    path = None
+    paths: dict[str, Path] = {}
     for finding, found in _models(config):
         yield finding
-        path = found or path
-    if path is not None:
+        paths |= found
+    if "completion" in paths:
+        from fimls.assembly import review_names  # noqa: PLC0415
         from fimls.doctor import engine  # noqa: PLC0415 - loads llama.cpp
 
+        path = paths.pop("completion")
         yield from sharing(config, path)
-        yield from engine.examine(config, path, quick=quick, calibrate=calibrate)
+        taken = yield from engine.examine(config, path, quick=quick, calibrate=calibrate)
+        is_own = review_names(config)[0] == "embedded" and paths.get("review", path) != path
+        if is_own and not quick:
+            yield from engine.beside(config, paths["review"], taken)
 
 
 def sharing(config: Config, path: Path) -> Iterator[Finding]:
@@ -130,11 +135,11 @@ def _grammars() -> Iterator[Finding]:
     )
 
 
-def _models(config: Config) -> Iterator[tuple[Finding, Path | None]]:
-    """The configured models, and the file of the one that completes."""
+def _models(config: Config) -> Iterator[tuple[Finding, dict[str, Path]]]:
+    """The configured models, and their files by what they are for."""
     directory = models_dir(config.models)
     here = [m.name for m in catalogue().values() if (directory / m.file).is_file()]
-    yield Finding("models", Level.NOTE, f"{', '.join(here) or 'none'} in {directory}"), None
+    yield Finding("models", Level.NOTE, f"{', '.join(here) or 'none'} in {directory}"), {}
     for role, name in (("completion", config.completion.model), ("review", config.review.model)):
         if not name:
             continue
@@ -143,9 +148,9 @@ def _models(config: Config) -> Iterator[tuple[Finding, Path | None]]:
         except ModelError as error:
             remedy = f"fimls models pull {name}" if name in catalogue() else "fimls models list"
             level = Level.BROKEN if role == "completion" else Level.POOR
-            yield Finding(f"{role} model", level, str(error), remedy), None
+            yield Finding(f"{role} model", level, str(error), remedy), {}
             continue
-        yield _integrity(role, name, path, directory), path if role == "completion" else None
+        yield _integrity(role, name, path, directory), {role: path}
 
 
 def _integrity(role: str, name: str, path: Path, directory: Path) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,18 +33,20 @@ _SPARE_BYTES = 500_000_000
 _LOOK_S = 0.5
 
 
-def examine(config: Config, path: Path, *, quick: bool, calibrate: bool) -> Iterator[Finding]:
-    """Whether the model can fill in the middle, how fast, and what it takes."""
+def examine(
+    config: Config, path: Path, *, quick: bool, calibrate: bool
+) -> Generator[Finding, None, int]:
+    """Whether the model can fill in the middle, how fast, and what it takes: in bytes, at last."""
     settings = embedded_settings(config.engine)
     try:
         if quick:
             yield from _template(config, open_vocabulary(path))
-            return
+            return 0
         started_s = time.perf_counter()
         engine = open_embedded(path, settings)
     except FimlsError as error:
         yield Finding("engine", Level.BROKEN, str(error), "fimls models list")
-        return
+        return 0
     try:
         load_ms = (time.perf_counter() - started_s) * 1000
         yield Finding(
@@ -60,9 +62,24 @@ def examine(config: Config, path: Path, *, quick: bool, calibrate: bool) -> Iter
         yield _machine()
         yield _threads(config.engine, *_calibration(engine, path, config, calibrate=calibrate))
         yield from _speed(engine)
-        yield from _memory(engine)
+        return (yield from _memory(engine))
     except FimlsError as error:
         yield Finding("engine", Level.BROKEN, str(error), "fimls models list")
+    finally:
+        engine.close()
+    return 0
+
+
+def beside(config: Config, path: Path, taken: int) -> Iterator[Finding]:
+    """What a model of their own takes for reviews, beside the ``taken`` bytes of the other."""
+    try:
+        engine = open_embedded(path, embedded_settings(config.engine))
+    except FimlsError as error:
+        yield Finding("review engine", Level.BROKEN, str(error), "fimls models list")
+        return
+    try:
+        yield Finding("review engine", Level.NOTE, "with a model of its own, once a review asks:")
+        yield from _memory(engine, taken)
     finally:
         engine.close()
 
@@ -132,8 +149,8 @@ def _threads(options: EngineOptions, known: Calibration | None, is_new: bool) ->
     return Finding("threads", Level.GOOD, says)
 
 
-def _memory(engine: EmbeddedEngine) -> Iterator[Finding]:
-    """Each part, and what makes it smaller."""
+def _memory(engine: EmbeddedEngine, taken: int = 0) -> Generator[Finding, None, int]:
+    """Each part, and what makes it smaller; returns the sum, with what others have ``taken``."""
     settings, buffers = engine.settings, engine.buffers
     mapped = sum(b.n_bytes for b in buffers if b.kind == "model" and b.is_mapped)
     loaded = sum(b.n_bytes for b in buffers if b.kind == "model" and not b.is_mapped)
@@ -163,13 +180,13 @@ def _memory(engine: EmbeddedEngine) -> Iterator[Finding]:
         "compute", Level.NOTE, f"{_mb(compute)} of buffers. Less: engine.n_ubatch, engine.n_ctx"
     )
     remains = available_bytes()
-    whole = mapped + loaded + cache + warm + compute
-    says = f"{_mb(whole)} at most, in all"
+    whole = mapped + loaded + cache + warm + compute + taken
+    says = f"{_mb(whole)} at most, in all{' for both models' if taken else ''}"
     if remains is None:
         yield Finding("memory", Level.NOTE, says)
-        return
+        return whole
     # What is kept warm is still to come, and mapped weights count as free: they can be dropped.
-    remains -= warm + mapped
+    remains -= warm + mapped + taken
     yield Finding(
         "memory",
         Level.GOOD if remains > _SPARE_BYTES else Level.POOR,
@@ -178,6 +195,7 @@ def _memory(engine: EmbeddedEngine) -> Iterator[Finding]:
         if remains > _SPARE_BYTES
         else "Close other programs, or lower engine.memory_mb, engine.n_sequences, engine.n_ctx.",
     )
+    return whole
 
 
 def _mb(n_bytes: float) -> str:
