@@ -165,8 +165,9 @@ class EngineOptions:
         "each takes room for `n_ctx` tokens.", minimum=1, maximum=64,
     )  # fmt: skip
     memory_mb: int = option(
-        256, "Memory for other places in files that stay warm, besides those held ready; the least "
-        "recently used go first. 0: none.", unit="MB", minimum=0, maximum=1_048_576,
+        256, "Memory for other places in files that stay warm, besides those held ready, for each "
+        "model; the least recently used go first. 0: none.",
+        unit="MB", minimum=0, maximum=1_048_576,
     )  # fmt: skip
     n_ubatch: int = option(
         128, "Tokens evaluated between two chances to cancel.", unit="tokens",
