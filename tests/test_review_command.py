@@ -236,7 +236,7 @@ def test_diff_reads_changed_functions_only(run: Run, git: Callable[..., None]) -
     files = json.loads(run("--diff", "HEAD~1", "--format", "json")[1])["files"]
     assert {file["path"] for file in files} == {"mean.py", "new.py"}
     assert run("--diff", "nowhere")[2] == (
-        'fimls: git knows no revision "nowhere"; say for instance HEAD, or a branch\n'
+        'fimls: git knows no revision "nowhere"; say HEAD or a branch first, then paths\n'
     )
 
 

@@ -156,7 +156,7 @@ def _base(root: Path, revision: str) -> str:
         return found.stdout.decode().strip()
     if revision == "HEAD":
         return _EMPTY_TREE
-    raise BadRequest(f'git knows no revision "{revision}"; say for instance HEAD, or a branch')
+    raise BadRequest(f'git knows no revision "{revision}"; say HEAD or a branch first, then paths')
 
 
 def _show(root: Path, base: str, *names: str) -> str:
