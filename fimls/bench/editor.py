@@ -45,13 +45,14 @@ class Editor:
     A server that ends, or does not answer, is ``EngineFailed``.
     """
 
-    def __init__(self, client: LanguageClient, command: Sequence[str]) -> None:
+    def __init__(self, client: LanguageClient, command: Sequence[str], *, asks_costs: bool) -> None:
         process = client._server  # noqa: SLF001 - pygls has no other way
         assert process is not None
         self._client = client
         self._process = process
         self._name = shlex.join(command)
         self._ended = asyncio.ensure_future(process.wait())
+        self._asks_costs = asks_costs
         self._is_up = self._explains = False
         self._encoding = Encoding.UTF16
         self._told: Any = None  # of the last completion
@@ -61,8 +62,13 @@ class Editor:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def start(cls, command: Sequence[str], root: Path) -> AsyncIterator[Editor]:
-        """Start ``command`` as a server, and end it politely afterwards."""
+    async def start(
+        cls, command: Sequence[str], root: Path, *, asks_costs: bool = True
+    ) -> AsyncIterator[Editor]:
+        """Start ``command`` as a server, and end it politely afterwards.
+
+        Our own tells what each answer cost, where it is asked: one question more a key.
+        """
         # Late answers to what was taken back are no news.
         logging.getLogger("pygls").setLevel(logging.CRITICAL)
         client = LanguageClient("fimls-bench", __version__)
@@ -73,7 +79,7 @@ class Editor:
                 f"{shlex.join(command)}: cannot be started ({error.strerror}); "
                 "give --server a command that you can run"
             ) from error
-        editor = cls(client, command)
+        editor = cls(client, command, asks_costs=asks_costs)
         logs = asyncio.ensure_future(editor._pass_over())
         try:
             await editor._initialize(root)
@@ -99,7 +105,8 @@ class Editor:
         capabilities = answer.capabilities
         self._encoding = Encoding(str(capabilities.position_encoding or Encoding.UTF16.value))
         commands = capabilities.execute_command_provider
-        self._explains = commands is not None and EXPLAIN in commands.commands
+        knows = commands is not None and EXPLAIN in commands.commands
+        self._explains = knows and self._asks_costs
         self._is_up = True
 
     async def _end(self) -> None:
@@ -171,7 +178,7 @@ class Editor:
         self._client.text_document_did_open(lsp.DidOpenTextDocumentParams(document))
         records: list[Record] = []
         running: asyncio.Task[Record] | None = None
-        text = session.text
+        now = Snapshot(language=session.language, text=session.text)
         for version, event in enumerate(session.events, start=1):
             if pace is Pace.HUMAN:
                 await asyncio.sleep(event.wait_ms / 1000)
@@ -181,11 +188,11 @@ class Editor:
                 records.append(await running)
                 running = None
             spent = _Spent(meter)
-            self._change(uri, session, version, event, text)
-            text = event.apply(text)
+            self._change(uri, version, event, now)
+            now = replace(now, text=event.apply(now.text))
             if event.ask:
                 record = Record(session.name, server, kind_of(event), "", 0.0)
-                cursor = self._position(session, text, event.cursor)
+                cursor = self._position(now, event.cursor)
                 ask = self._ask(uri, cursor, record, spent, waits=pace is not Pace.FULL)
                 running = asyncio.ensure_future(ask)
         if running is not None:
@@ -195,11 +202,11 @@ class Editor:
         )
         return records
 
-    def _change(self, uri: str, session: Session, version: int, event: Event, text: str) -> None:
+    def _change(self, uri: str, version: int, event: Event, was: Snapshot) -> None:
         if not event.insert and not event.delete:
             return
-        start = self._position(session, text, event.at)
-        end = self._position(session, text, event.at + event.delete)
+        start = self._position(was, event.at)
+        end = self._position(was, event.at + event.delete)
         change = lsp.TextDocumentContentChangePartial(lsp.Range(start, end), event.insert)
         self._client.text_document_did_change(
             lsp.DidChangeTextDocumentParams(
@@ -207,9 +214,8 @@ class Editor:
             )
         )
 
-    def _position(self, session: Session, text: str, offset: int) -> lsp.Position:
-        now = Snapshot(uri=session.name, language=session.language, version=0, text=text)
-        return lsp.Position(*now.position(offset, self._encoding))
+    def _position(self, document: Snapshot, offset: int) -> lsp.Position:
+        return lsp.Position(*document.position(offset, self._encoding))
 
     async def _ask(
         self, uri: str, cursor: lsp.Position, asked: Record, spent: _Spent, *, waits: bool
