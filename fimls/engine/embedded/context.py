@@ -81,12 +81,15 @@ class Context:
     def cut(self, slot: Slot, n_keep: int) -> None:
         """Forget all but the first ``n_keep`` tokens of a slot, or all where that cannot be."""
         if n_keep < len(slot.tokens):
-            if not c.llama_memory_seq_rm(self._memory, slot.seq_id, n_keep, -1):
-                # Recurrent memories and sliding windows cannot go back in part.
-                c.llama_memory_seq_rm(self._memory, slot.seq_id, -1, -1)
-                n_keep = 0
-            del slot.tokens[n_keep:]
-            slot.n_aligned = min(slot.n_aligned, n_keep)
+            self._keep(slot, n_keep)
+
+    def _keep(self, slot: Slot, n_keep: int) -> None:
+        if not c.llama_memory_seq_rm(self._memory, slot.seq_id, n_keep, -1):
+            # Recurrent memories and sliding windows cannot go back in part.
+            c.llama_memory_seq_rm(self._memory, slot.seq_id, -1, -1)
+            n_keep = 0
+        del slot.tokens[n_keep:]
+        slot.n_aligned = min(slot.n_aligned, n_keep)
 
     def evaluate(self, slot: Slot, tokens: Sequence[int], n_logits: int) -> bool:
         """Append at most ``n_ubatch`` tokens, keep the logits of the last ``n_logits``.
@@ -101,7 +104,7 @@ class Context:
             slot.tokens += tokens
             return True
         # One micro-batch per call: whatever it had begun is removed again.
-        c.llama_memory_seq_rm(self._memory, slot.seq_id, len(slot.tokens), -1)
+        self._keep(slot, len(slot.tokens))
         if result == _ABORTED:
             native.forget_complaints()  # llama.cpp calls its own obedience an error
             return False
