@@ -127,13 +127,14 @@ def _syntax(language: Language) -> _Syntax:
     ends = re.escape(language.separator or ";")
     brackets = re.escape(language.brackets)
     parts.append(rf"(?P<bracket>[{brackets}])|(?P<newline>\n)|(?P<semicolon>{ends})")
-    attributes = ("#[",) if language.annotation == _ATTRIBUTE else ()
-    delimiters = tuple(o for o in (*openers, *attributes) if len(o) > 1)
+    delimiters = tuple(o for o in (*openers, *_no_comments(language)) if len(o) > 1)
     return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
 
 
-# Where # begins comments, too.
-_ATTRIBUTE = r"#\["
+def _no_comments(language: Language) -> tuple[str, ...]:
+    """What begins with # where that begins comments, too."""
+    attribute = ("#[",) if language.annotation == r"#\[" else ()
+    return (*attribute, "#{") if language.interpolation == ("#{", "}") else attribute
 
 
 def _opener(opener: str, language: Language) -> str:
@@ -142,9 +143,8 @@ def _opener(opener: str, language: Language) -> str:
         return language.before_string + escaped
     # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
     if opener == "#":
-        return rf"(?<![\w$&{{\\#]){escaped}" + (
-            r"(?!\[)" if language.annotation == _ATTRIBUTE else ""
-        )
+        others = "".join(f"(?!{re.escape(mark[1:])})" for mark in _no_comments(language))
+        return rf"(?<![\w$&{{\\#]){escaped}{others}"
     # The shell's \' is no quote, nor is \` in a template that stands inside another.
     return rf"(?<!\\){escaped}" if opener in {"'", '"', "`"} else escaped
 

@@ -24,7 +24,7 @@ _COMMON = re.compile(
 
 # Attributes and the like in front of a definition, which its neighbours have as well; and, where
 # a type may stand alone, that.
-_PRELUDE = re.compile(r"@[\w.]+(\(.*\))?|#?\[.*\]|template\s*<.*>")
+_PRELUDE = re.compile(r"@[\w.:]+(\(.*\))?|#?\[.*\]|template\s*<.*>")
 _TYPE = re.compile(r"[a-z_][\w\s*&:<>]*")
 _WORD = re.compile(r"\w")
 _INSIDE_WORD = re.compile(r"\w\w")

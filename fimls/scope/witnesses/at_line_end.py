@@ -11,7 +11,6 @@ from fimls.scope.annotations import is_annotation
 from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
 from fimls.scope.progress import Progress
 from fimls.scope.scan import Mark, matches
-from fimls.scope.site import width
 from fimls.scope.suffix import is_common, meets_tail
 
 # What may stand between the end of a block and the end of its line.
@@ -154,7 +153,7 @@ def _begin_block(progress: Progress) -> None:
     """The line before the cursor turns out to be whole; it may be the header of a block."""
     site = progress.site
     if site.language.indented and layout.opens_block(site.head, site.language):
-        progress.block = width(site.head)
+        progress.block = site.level
 
 
 def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
@@ -167,8 +166,9 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     is_header = site.language.indented and layout.opens_block(whole, site.language)
     if is_header and site.ahead and site.ahead[0].indent > site.level:
         return progress.stop(end, StopReason.SCOPE)  # its block follows already
-    if is_header or layout.is_case(whole, site):
-        progress.block = width(site.head)
+    # In data, a text may go on below, further right.
+    if is_header or site.language.item or layout.is_case(whole, site):
+        progress.block = site.level
         return None
     goes_on = layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site)
     if goes_on or is_annotation(site.head + progress.text[:end], site):
