@@ -79,6 +79,7 @@ class _Syntax:
 
     token: re.Pattern[str]
     delimiters: tuple[str, ...]
+    longest: int  # of the delimiters, in characters
     opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
 
 
@@ -128,7 +129,8 @@ def _syntax(language: Language) -> _Syntax:
     brackets = re.escape(language.brackets)
     parts.append(rf"(?P<bracket>[{brackets}])|(?P<newline>\n)|(?P<semicolon>{ends})")
     delimiters = tuple(o for o in (*openers, *_no_comments(language)) if len(o) > 1)
-    return _Syntax(re.compile("|".join(parts)), delimiters, opaque)
+    longest = max(map(len, delimiters), default=1)
+    return _Syntax(re.compile("|".join(parts)), delimiters, longest, opaque)
 
 
 def _no_comments(language: Language) -> tuple[str, ...]:
@@ -238,8 +240,8 @@ class Scanner:
     def _open(self, name: str, start: int) -> bool:
         """A string or comment begins; false: its line began with what no string stands behind."""
         language, head = self.language, "" if start else self.head
-        opener = _opener(name, language)
-        if head and language.before_string and not re.search(f"{opener}$", head + name):
+        looks_back = head and language.before_string
+        if looks_back and not re.search(f"{_opener(name, language)}$", head + name):
             return False
         closer, is_comment, one_line = self._syntax.opaque[name]
         self.opaque = Opaque(closer, start, is_comment, one_line, name in language.doubled)
@@ -265,6 +267,8 @@ class Scanner:
         if kind == "tick":
             rest = self.text[start + 1 : min(start + 12, self._until)]
             return len(rest) < (11 if rest.startswith("\\") else 2) and "\n" not in rest
+        if self._until - start >= self._syntax.longest:
+            return False
         # It may also be the end of what has begun before it: the quote of R"( is one.
         return any(
             self.text.endswith(delimiter[:n], 0, self._until) and self._until - n <= start
@@ -274,13 +278,12 @@ class Scanner:
 
     def _first_half(self) -> int:
         """Where the last few characters may begin a delimiter."""
-        longest = max((len(d) for d in self._syntax.delimiters), default=1)
         # A regex literal or a tag is found only when whole: look again from its line's start.
         language = self.language
         if language.regexes or language.tags or language.chars or language.heredocs:
             line = self.text.rfind("\n", self.position, self._until) + 1
             return max(line, self._until - _LONGEST_LITERAL)
-        return max(self.position, self._until - longest)
+        return max(self.position, self._until - self._syntax.longest)
 
     def _tag(self, name: str, start: int, end: int, *, final: bool) -> Mark | None:
         position, last = end, min(self._until, start + LONGEST_TAG)
