@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,15 @@ def test_a_pace_says_what_of_a_suggestion_is_paid_for(
 HANGS = "await asyncio.Event().wait() if 'two' in params.text_document.uri else None"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell's background jobs ignore SIGINT, and so would all that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_what_was_measured_is_shown_where_a_run_is_broken_off(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save(Session(name, "python", "a.py", "x = ", (Event(0, 4),)), tmp_path / f"{name}.json")
@@ -161,7 +171,10 @@ def test_what_was_measured_is_shown_where_a_run_is_broken_off(tmp_path: Path) ->
         assert run.stderr is not None
         assert run.stderr.readline() == "1 of 2: one\n"
         run.send_signal(signal.SIGINT)
-        shown, said = run.communicate(timeout=60)
+        try:
+            shown, said = run.communicate(timeout=60)
+        finally:
+            run.kill()
     assert run.returncode == 128 + signal.SIGINT
     assert said == "broken off\n"
     assert "1 of 2 sessions" in shown
