@@ -12,8 +12,8 @@ from fimls.config import Config, ReviewOptions
     ("options", "expected"),
     [
         (ReviewOptions(), 0.98),  # the completion's model, the 0.5B
-        (ReviewOptions(model="qwen2.5-coder-1.5b"), 0.9),
-        (ReviewOptions(model="/models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"), 0.9),
+        (ReviewOptions(model="qwen2.5-coder-1.5b"), 0.95),
+        (ReviewOptions(model="/models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"), 0.95),
         (ReviewOptions(model="/models/my-own.gguf"), 0.98),
         (ReviewOptions(model="qwen2.5-coder-1.5b", slip_confidence=0.7), 0.7),
         (ReviewOptions(slip_confidence=0.0), 0.0),

@@ -61,6 +61,10 @@ def test_slips(language: str, written: str, meant: str) -> None:
         ("typescript", "const f = (a, b) => a;"),
         ("c", "int *p = &q;"),
         ("go", "func f(a, b int) {}"),
+        ("lua", "function Queue.push(item, place) end"),
+        ("lua", "function Queue:push(item, place) end"),
+        ("python", "max(a, b)"),
+        ("javascript", "Math.min(a, b);"),
         ("text", "a == b"),
     ],
 )

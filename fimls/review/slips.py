@@ -51,6 +51,8 @@ _STATEMENTS = frozenset(
         "when", "unless", "super", "select",
     }
 )  # fmt: skip
+# Whose arguments may stand in any order.
+_SYMMETRIC = frozenset({"max", "min", "Max", "Min", "gcd", "lcm", "hypot", "swap"})
 _DEFINITIONS = frozenset({"def", "func", "function", "fn", "fun", "class", "struct"})
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _LARGEST_NUMBER = 1_000
@@ -154,11 +156,14 @@ def _swaps(
     text: str, language: str, leaves: Sequence[Leaf], at: int, leaf: Leaf, before: Leaf | None
 ) -> Iterator[Slip]:
     del language
-    if leaf.text != "(" or before is None or before.text in _STATEMENTS:
+    if leaf.text != "(" or before is None or before.text in _STATEMENTS | _SYMMETRIC:
         return
     if not (before.kind is LeafKind.WORD or before.text in {")", "]", ">"}):
         return
-    if any(one.text in _DEFINITIONS for one in leaves[max(0, at - 2) : at]):
+    name = at - 1
+    while name >= 2 and leaves[name - 1].text in {".", ":", "::"}:
+        name -= 2  # function Queue.push(item, place)
+    if {one.text for one in leaves[max(0, name - 1) : at]} & _DEFINITIONS:
         return
     closed, places = _arguments(leaves, at)
     if closed is None or _opens_body(leaves, closed):
