@@ -207,7 +207,7 @@ class ReviewOptions:
     )
     slip_confidence: float = option(
         -1.0, "Slips whose correction is less likely than this, against the code as it is, are "
-        "not reported; -1: 0.95 for the 1.5B, 0.98 for other models (docs/review.md says why).",
+        "not reported; -1: as was found best for the model (docs/review.md).",
         minimum=-1.0, maximum=1.0, project=Project.SET,
     )  # fmt: skip
     ask: bool = option(

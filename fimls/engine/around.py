@@ -1,8 +1,11 @@
-"""What engines that stand in front of another one have in common: all but their streams."""
+"""What engines that stand in front of another one have in common, and their streams."""
 
 from __future__ import annotations
 
-from fimls.engine.base import Engine, Vocabulary
+from collections.abc import Iterator
+
+from fimls.engine.base import Engine, Stream, Usage, Vocabulary
+from fimls.fim import Piece
 
 
 class AroundEngine:
@@ -39,3 +42,27 @@ class AroundEngine:
 
     def close(self) -> None:
         self._engine.close()
+
+
+class AroundStream:
+    """Tells of itself what the stream behind it does; closing it closes that."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    @property
+    def usage(self) -> Usage:
+        return self._stream.usage
+
+    @usage.setter
+    def usage(self, usage: Usage) -> None:
+        self._stream.usage = usage
+
+    def __iter__(self) -> Iterator[Piece]:
+        return self
+
+    def __next__(self) -> Piece:
+        return next(self._stream)
+
+    def close(self) -> None:
+        self._stream.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from fimls.cancel import Cancel
-from fimls.engine.around import AroundEngine
+from fimls.engine.around import AroundEngine, AroundStream
 from fimls.engine.base import Engine, Request, Stream, Usage
-from fimls.fim import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +64,15 @@ class CountedEngine(AroundEngine):
         return _CountedStream(stream, request, self._count)
 
 
-class _CountedStream:
+class _CountedStream(AroundStream):
     def __init__(self, stream: Stream, request: Request, count: Count) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._request = request
         self._count = count
         self._is_open = True
 
-    @property
-    def usage(self) -> Usage:
-        return self._stream.usage
-
-    @usage.setter
-    def usage(self, usage: Usage) -> None:
-        self._stream.usage = usage
-
-    def __iter__(self) -> Iterator[Piece]:
-        return self
-
-    def __next__(self) -> Piece:
-        return next(self._stream)
-
     def close(self) -> None:
-        self._stream.close()
+        super().close()
         if self._is_open:
             self._is_open = False
             self._count.ended(self._request, self._stream.usage)

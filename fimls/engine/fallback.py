@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 from fimls.cancel import Cancel
-from fimls.engine.base import Engine, Request, Stream, Usage, Vocabulary
+from fimls.engine.around import AroundStream
+from fimls.engine.base import Engine, Request, Stream, Vocabulary
 from fimls.errors import BadRequest, EngineError, FimlsError
 from fimls.fim import Piece, Prompt
 
@@ -173,28 +174,17 @@ class FallbackEngine:
         return replace(request, prompt=self._render(engine.vocabulary, request.prompt))
 
 
-class FallbackStream:
+class FallbackStream(AroundStream):
     """A remote stream that becomes a local one when it fails before its first piece."""
 
     def __init__(
         self, engine: FallbackEngine, stream: Stream, request: Request, cancel: Cancel
     ) -> None:
+        super().__init__(stream)
         self._engine = engine
-        self._stream = stream
         self._request = request
         self._cancel = cancel
         self._is_replaceable = True
-
-    @property
-    def usage(self) -> Usage:
-        return self._stream.usage
-
-    @usage.setter
-    def usage(self, usage: Usage) -> None:
-        self._stream.usage = usage
-
-    def __iter__(self) -> Iterator[Piece]:
-        return self
 
     def __next__(self) -> Piece:
         try:
@@ -212,9 +202,6 @@ class FallbackStream:
             return next(self._stream)
         self._is_replaceable = False
         return piece
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def _ignore(_: str) -> None:

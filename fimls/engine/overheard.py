@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from fimls.cancel import Cancel
-from fimls.engine.around import AroundEngine
+from fimls.engine.around import AroundEngine, AroundStream
 from fimls.engine.base import Engine, Request, Stream
 from fimls.fim import Piece
 
@@ -21,19 +21,12 @@ class OverheardEngine(AroundEngine):
         return _OverheardStream(self._engine.stream(request, cancel), self._heard)
 
 
-class _OverheardStream:
+class _OverheardStream(AroundStream):
     def __init__(self, stream: Stream, heard: Callable[[str], None]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._heard = heard
-        self.usage = stream.usage
-
-    def __iter__(self) -> Iterator[Piece]:
-        return self
 
     def __next__(self) -> Piece:
         piece = next(self._stream)
         self._heard(piece.text)
         return piece
-
-    def close(self) -> None:
-        self._stream.close()

@@ -8,11 +8,11 @@ is interrupted: what it has done stays in its cache, and it goes on from there.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from fimls.cancel import Cancel
-from fimls.engine.around import AroundEngine
-from fimls.engine.base import Engine, Request, Stream, Usage
+from fimls.engine.around import AroundEngine, AroundStream
+from fimls.engine.base import Engine, Request, Stream
 from fimls.fim import Piece
 
 
@@ -60,27 +60,16 @@ class YieldingEngine(AroundEngine):
         return _YieldingStream(self._engine, self._gate, request, cancel)
 
 
-class _YieldingStream:
+class _YieldingStream(AroundStream):
     def __init__(self, engine: Engine, gate: Gate, request: Request, cancel: Cancel) -> None:
         self._engine = engine
         self._gate = gate
         self._request = request
         self._cancel = cancel
         self._attempt = Cancel()
-        self._stream = engine.stream(request, self._attempt)
+        super().__init__(engine.stream(request, self._attempt))
         self._n_told = self._n_known = 0
         cancel.on_set(self._stop)
-
-    @property
-    def usage(self) -> Usage:
-        return self._stream.usage
-
-    @usage.setter
-    def usage(self, usage: Usage) -> None:
-        self._stream.usage = usage
-
-    def __iter__(self) -> Iterator[Piece]:
-        return self
 
     def __next__(self) -> Piece:
         while True:
