@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from fimls.arguments import at_least
 from fimls.bench.load import words
 from fimls.bench.sessions import Pace
 from fimls.config import Source
@@ -82,7 +83,7 @@ def add_parser(
         ),
     )
     parser.add_argument(
-        "--keys", metavar="N", type=int, default=20_000, help="default: 20000, some minutes"
+        "--keys", metavar="N", type=at_least(1), default=20_000, help="default: 20000, some minutes"
     )
     parser.add_argument(
         "--server", metavar="COMMAND", default="", help="any language server on stdio"

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fimls.arguments import at_least
 from fimls.bench.sessions import PACES, Pace
 from fimls.config import Source, load
 from fimls.errors import ConfigError
@@ -119,7 +120,7 @@ def add_parser(
         "--people", metavar="N,N,…", default=DEFAULT_PEOPLE, help=f"default: {DEFAULT_PEOPLE}"
     )
     parser.add_argument(
-        "--events", metavar="N", type=int, default=60, help="keys a person (default: 60)"
+        "--events", metavar="N", type=at_least(1), default=60, help="keys a person (default: 60)"
     )
     parser.add_argument(
         "--server", metavar="COMMAND", default="",

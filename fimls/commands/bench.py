@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fimls.arguments import at_least
 from fimls.bench import endurance
 from fimls.bench import load as load_test
 from fimls.bench.sessions import PACES, Pace
@@ -51,7 +52,11 @@ def add_parser(
     )
     replay.add_argument("--only", metavar="TEXT", default="", help="sessions with TEXT in the name")
     replay.add_argument(
-        "--limit", metavar="N", type=int, default=0, help="events a session (0: all of them)"
+        "--limit",
+        metavar="N",
+        type=at_least(0),
+        default=0,
+        help="events a session (0: all of them)",
     )
     replay.add_argument(
         "--server", metavar="COMMAND", default="",
@@ -63,7 +68,9 @@ def add_parser(
         default="",
         help="path or name of llama-server; none if left out",
     )
-    replay.add_argument("--peer-ctx", metavar="N", type=int, default=8192, help="its context")
+    replay.add_argument(
+        "--peer-ctx", metavar="N", type=at_least(256), default=8192, help="its context"
+    )
     replay.add_argument(
         "--pace", type=Pace, choices=list(Pace), default=Pace.FULL, help=PACES,
     )  # fmt: skip
@@ -98,7 +105,7 @@ def add_parser(
         ),
     )
     speculation.add_argument(
-        "--places", metavar="N", type=int, default=36, help="completions (default: 36)"
+        "--places", metavar="N", type=at_least(1), default=36, help="completions (default: 36)"
     )
     speculation.add_argument("--json", metavar="OUT", type=Path, help="the figures")
     speculation.set_defaults(bench=_speculation)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fimls.arguments import at_least
 from fimls.commands.results import make_room
 from fimls.config import Config, Source, load
 
@@ -55,18 +56,18 @@ def add_parser(
         help=f"ways to stop, side by side ({','.join(MODES)})",
     )  # fmt: skip
     infilling.add_argument(
-        "--limit", metavar="N", type=_positive, help="holes a file (all); a larger N adds to them"
+        "--limit", metavar="N", type=at_least(1), help="holes a file (all); a larger N adds to them"
     )
     infilling.add_argument("--seed", metavar="S", type=int, default=0, help="which holes (0)")
     infilling.add_argument(
-        "--n-predict", metavar="N", type=_positive, help="the cap (completion.n_predict)"
+        "--n-predict", metavar="N", type=at_least(1), help="the cap (completion.n_predict)"
     )
     infilling.add_argument(
-        "--timeout", metavar="S", type=_positive, default=4,
+        "--timeout", metavar="S", type=at_least(1), default=4,
         help="processor seconds of one execution (%(default)s)",
     )  # fmt: skip
     infilling.add_argument(
-        "--live", metavar="N", type=int, default=2,
+        "--live", metavar="N", type=at_least(0), default=2,
         help="holes that are computed again by the product itself, to verify that sharing "
         "one generation changes nothing (%(default)s)",
     )  # fmt: skip
@@ -186,10 +187,3 @@ def _modes(text: str) -> tuple[str, ...]:
             f"no such mode: {', '.join(unknown) or text}; choose from {', '.join(MODES)}"
         )
     return chosen
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

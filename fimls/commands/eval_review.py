@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fimls.arguments import at_least
 from fimls.commands.results import make_room
 from fimls.config import Config, Source, load
 
@@ -37,7 +38,7 @@ def add_parser(
         help="where the result goes; the records go beside it (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--data", metavar="FILE", type=Path, help="another set of such pairs")
-    parser.add_argument("--limit", metavar="N", type=int, help="pairs (all)")
+    parser.add_argument("--limit", metavar="N", type=at_least(1), help="pairs (all)")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="which pairs (0)")
     parser.set_defaults(run_benchmark=run)
 
