@@ -35,7 +35,8 @@ class Around:
 
 Step = Callable[[str, Around], str]
 
-_FENCE = re.compile(r"^[ \t]*(```|~~~)", re.MULTILINE)
+# A longer row of tildes underlines a title.
+_FENCE = re.compile(r"^[ \t]*(```|~~~(?!~))", re.MULTILINE)
 _PROSE = frozenset({"markdown", "text", "plaintext", "restructuredtext"})
 
 
@@ -97,15 +98,22 @@ def drop_placeholder(text: str, around: Around) -> str:
 
 
 def drop_repeated(text: str, around: Around) -> str:
-    """Text that only says again what stands right above or right below the cursor."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines or around.head.strip() or sum(map(len, lines)) < _TELLING:
+    """Text that only says again what stands right above or right below the cursor.
+
+    In another column it says something else: a ``return`` behind the block with its like.
+    """
+    lines = _said(around.head + text)
+    if not lines or around.head.strip() or sum(len(line.strip()) for line in lines) < _TELLING:
         return text
-    above = [line.strip() for line in around.before.splitlines()[-80:] if line.strip()]
-    below = [line.strip() for line in around.after.splitlines()[:80] if line.strip()]
+    above = _said(around.before[-_NEAR:])
+    below = _said(around.head + around.after[:_NEAR])
     if lines in (above[-len(lines) :], below[: len(lines)]):
         return ""
     return text
+
+
+def _said(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
 _IMPORT = re.compile(
@@ -129,6 +137,8 @@ def drop_known_imports(text: str, around: Around) -> str:
     return "\n".join(kept).removeprefix(head) if known else text
 
 
+# What is looked through on each side of the cursor.
+_NEAR = 20_000
 _TELLING = 6  # a "}" or "end" above or below says nothing
 
 
@@ -154,7 +164,7 @@ _LONG_STRING = re.compile(r"\"{3}|'{3}|`")
 
 def _step(around: Around) -> str | None:
     """One level: a tab, or so many spaces; ``None`` when the document does not say."""
-    lines = (around.before[-20_000:] + around.after[:20_000]).splitlines()
+    lines = (around.before[-_NEAR:] + around.after[:_NEAR]).splitlines()
     tabs = sum(line.startswith("\t") for line in lines)
     spaces = sum(line.startswith("  ") for line in lines)
     if tabs > 4 * spaces:
@@ -198,9 +208,9 @@ STEPS: tuple[Step, ...] = (
     drop_control,
     drop_fence,
     drop_placeholder,
+    reindent,
     drop_repeated,
     drop_known_imports,
-    reindent,
     trim_lines,
     drop_blank,
 )

@@ -17,6 +17,9 @@ MOST_AFTER = 16_000
 HEADER_ENDS = r"[^\n]*[:,(]\n"
 
 
+_KEY_OR_ITEM = re.compile(r"\n[ \t]*(?:- |[\w.-]+:\s)")
+
+
 @lru_cache(maxsize=16)
 def look_ahead(
     text: str, language: Language, opaque: Opaque | None
@@ -64,13 +67,18 @@ class _Below:
         is_first = not before.strip()
         while is_first and self.by_layout and self.depth and self.depth[-1][1] > width(before):
             self.depth.pop()
-        if self.depth:
+        if mark.name[0] == "<" and self.depth and not self._has_opened(mark.name):
+            self.is_broken = True  # its opening tag is too long to be seen
+        elif self.depth:
             while self.depth and not matches(self.depth.pop()[0], mark.name):
                 self.is_broken = True
         elif self._counts(mark):
             is_on_line = self._line == 0
             is_first = is_first and not is_on_line
             self.closers.append(Closer(mark.name, width(before), is_first, is_on_line))
+
+    def _has_opened(self, name: str) -> bool:
+        return any(matches(opener, name) for opener, _ in self.depth)
 
     def _counts(self, mark: Mark) -> bool:
         """Whether a closer that nobody opened after the cursor closes something before it."""
@@ -90,8 +98,10 @@ def _is_closed(text: str, opaque: Opaque, language: Language) -> bool:
     if closer[0] == "\n":  # of the line; or of a text up to a word, which may be indented
         return closer == "\n" or opaque.pattern.search(text) is not None
     if language.before_string and not opaque.is_comment:
-        # The next quote closes it, unless another text begins with it.
+        # The next quote closes it, unless another text begins with it, or a key or an item.
         begins = language.before_string + closer
+        part = _KEY_OR_ITEM.search(text)
+        text = text[: part.start()] if part else text
         found = re.search(rf"({begins})|{closer}(?!\w)", "x" + text)
         return found is not None and found[1] is None
     if opaque.one_line:

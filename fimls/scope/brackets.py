@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from fimls.scope.languages import Language
 from fimls.scope.layout import first_word
-from fimls.scope.scan import Mark, matches
+from fimls.scope.scan import CLOSERS, Mark, matches
 from fimls.scope.site import Bracket, Site
 
 # Deeper nesting is no code, and must not cost more than code does.
@@ -33,14 +34,25 @@ def pop(stack: list[_Open], closer: str) -> _Open | None:
     return None
 
 
+# The words of a case: no spaces in them but quoted ones.
+_WORD = r"(?:\"[^\"]*\"|'[^']*'|\\.|[^\s\"'|\\])+"
+_CASE_PATTERN = re.compile(rf"(?:.*(?:\bin|;;&?)\s)?\s*\(?{_WORD}(?:\s*\|\s*{_WORD})*")
+_LONGEST_CASE = 200
+
+
 def is_loose(text: str, mark: Mark, language: Language) -> bool:
     """Whether a closer may stand alone, as the shell's ``name)``.
 
-    First on its line it may not, nor beside another.
+    First on its line it may not, nor beside another that closes what is open there.
     """
+    if mark.name not in language.loose:
+        return False
     line = text.rfind("\n", 0, mark.start) + 1
+    before = text[max(line, mark.start - _LONGEST_CASE) : mark.start]
+    n_closed = before.count(mark.name)
     is_single = mark.name * 2 not in text[max(0, mark.start - 1) : mark.end + 1]
-    return mark.name in language.loose and is_single and bool(text[line : mark.start].strip())
+    is_behind_whole = 0 < n_closed == before.count(CLOSERS[mark.name])
+    return (is_single or is_behind_whole) and _CASE_PATTERN.fullmatch(before) is not None
 
 
 class Closed(Enum):

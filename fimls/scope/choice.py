@@ -24,7 +24,7 @@ _LEAVES = frozenset({"return", "raise", "throw"})
 # costs a parse of 0.5 to 5 ms.
 _MOST_BOUNDARIES = 6
 _MOST_WEAK = 3
-_CLOSERS = " \t\n)]};,"
+_NO_CLOSERS = str.maketrans(")]};,", "     ")
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class Choice:
     judge: Judge = field(init=False)
     repetition: Repetition = field(init=False)
     lines: list[Line] = field(default_factory=list)
+    held: int | None = None  # where the scope is complete, unless what follows is met
     _unconfirmed: list[int] = field(default_factory=list)
     _hanging: list[int] = field(default_factory=list)
     _leaving: list[int] = field(default_factory=list)
@@ -91,6 +92,8 @@ class Choice:
     def cut(self, text: str, at: int, reason: StopReason, floor: int) -> Cut:
         """``text`` has run past ``at``: cut there, or earlier where weak evidence says so."""
         cuts = self._worth_trying(at, reason, floor)
+        if self.held and self.held < at and not self._meets_ahead(floor):
+            cuts.insert(0, (self.held, StopReason.SCOPE))
         fewest: tuple[int, Cut] | None = None
         for start, why in cuts:
             cut = Cut(self._unended(text, self.trim(text, start)), why)
@@ -104,6 +107,11 @@ class Choice:
                 return Cut(end, reason)
         assert fewest is not None  # ``at`` itself is among the cuts
         return Cut(0, reason) if self._misses_layout(text, fewest[1].at) else fewest[1]
+
+    def _meets_ahead(self, floor: int) -> bool:
+        """Whether the text has come to what follows since it went on behind an inner function."""
+        is_met = any(start > (self.held or 0) for start in self._unconfirmed)
+        return is_met or self.repetition.to_the_end(floor) is not None
 
     def _n_errors(self, text: str, at: int) -> int:
         """Faults of the whole with ``text`` up to ``at``; none, where nobody can tell."""
@@ -120,6 +128,8 @@ class Choice:
         kept = [line for line in self.lines if line.start < at]
         if not (language.indented and language.definition and kept and ahead) or language.ends:
             return False
+        if n_open(text[:at], self.site):
+            return False
         is_deeper = ahead.indent > kept[-1].indent
         last = text[:at].rstrip().rpartition("\n")[2]  # of a statement of several lines, too
         return is_deeper != layout.opens_block(last, language)
@@ -130,7 +140,8 @@ class Choice:
         A brace too many far below, or a header out of sight, is not mended by leaving
         out the closer of a block that the text opened.
         """
-        is_closer = not text[end:at].strip(_CLOSERS)
+        words = text[end:at].translate(_NO_CLOSERS).split()
+        is_closer = all(word in self.site.language.ends for word in words)
         return is_closer and self._n_errors(text, at) <= (self.judge.errors("") or 0)
 
     def _worth_trying(
@@ -162,6 +173,8 @@ class Choice:
         line = next((line for line in self.lines if line.start == start), None)
         if line is None or first_word(line.text) not in ends:
             return False
+        if not self.site.is_fresh and self.site.indent == line.indent:
+            return True
         return any(other.indent == line.indent for other in self.lines if other.start < start)
 
     @property
@@ -188,7 +201,7 @@ class Choice:
         """
         if self.site.has_rest or self._unconfirmed or self.repetition.runs:
             return 0  # it may have to go again
-        for end in self._boundaries(text, at):
+        for end in self._boundaries(text, at if self.held is None else self.held):
             last = text[:end].rstrip().rpartition("\n")[2]
             is_header = self.site.language.indented and layout.opens_block(last, self.site.language)
             if not is_header and not self._n_errors(text, end):
@@ -202,11 +215,14 @@ class Choice:
         """An end token, the budget or the clock ended the text: the last clean-up."""
         if not text.strip():
             return Cut(0, reason)
-        if "\n" not in text and not self.site.is_fresh:
+        if "\n" not in text and self.site.has_rest:
             met = meets_tail(text, self.site)
             if met is not None:
                 return Cut(self.trim(text, met), StopReason.SUFFIX)
-        if reason is StopReason.END:
+        is_ended = reason is StopReason.END
+        if self.held is not None and not (is_ended and not self._leaves_last(len(text))):
+            return self.cut(text, len(text), reason, floor)
+        if is_ended:
             return self._at_end_token(text, floor)
         return self._at_cap(text, reason)
 

@@ -43,11 +43,13 @@ class Language:
     line_comments: tuple[str, ...] = ("//",)
     block_comments: tuple[tuple[str, str], ...] = _BLOCK
     strings: tuple[str, ...] = _C_STRINGS
+    before_comment: str = ""  # a pattern: what a # stands behind that begins a comment
     long_strings: tuple[tuple[str, str], ...] = ()
     brackets: str = "()[]{}"  # those that pair and nest
     interpolation: tuple[str, str] | None = None  # what begins and ends code inside a string
     before_string: str = ""  # a pattern: what a quote stands behind that begins a string
     doubled: tuple[str, ...] = ()  # openers of long strings in which a doubled closer is text
+    raw: tuple[str, ...] = ()  # openers of strings in which a backslash is nothing special
     chars: bool = False  # ' begins a one-character literal, or nothing at all
     regexes: bool = False  # /…/ may be a literal
     heredocs: str = ""  # a pattern: before END it begins a text that ends at a line of END
@@ -60,6 +62,7 @@ class Language:
     definition: str = ""
     container: str = ""
     goes_on: tuple[str, ...] = _C_GOES_ON
+    openers: tuple[str, ...] = ()  # words that may stand below a header and begin its block
     clauses: tuple[str, ...] = ()  # words, in any case, that go on within a statement
     annotation: str = ""  # a pattern of how they begin that belong to the definition below them
     colon_blocks: tuple[str, ...] = ()  # words whose block a : may open, and end… close
@@ -132,6 +135,7 @@ LANGUAGES: tuple[Language, ...] = (
         "go",
         (".go",),
         long_strings=(("`", "`"),),
+        raw=("`",),
         labels=True,
     ),
     Language(
@@ -199,6 +203,7 @@ LANGUAGES: tuple[Language, ...] = (
         "kotlin",
         (".kt", ".kts"),
         long_strings=(('"""', '"""'),),
+        raw=('"""',),
         container=r"\b(class|interface|object)\b",
         annotation="@",
         clauses=("where",),
@@ -210,6 +215,7 @@ LANGUAGES: tuple[Language, ...] = (
         strings=('"',),
         chars=True,  # and ' before a name makes it a symbol
         long_strings=(('"""', '"""'),),
+        raw=('"""',),
         container=r"\b(class|trait|object|package)\b",
         goes_on=(*_C_GOES_ON, "yield", "match"),
         clauses=("extends", "with", "derives"),
@@ -263,10 +269,12 @@ LANGUAGES: tuple[Language, ...] = (
         line_comments=("--",),
         block_comments=(("--[[", "]]"),),
         long_strings=(("[[", "]]"),),
+        raw=("[[",),
         indented=True,
         ends=("end", "until"),
         definition=r"(local\s+)?function\b",
         goes_on=("else", "elseif"),
+        clauses=("and", "or"),
     ),
     Language(
         "julia",
@@ -287,15 +295,18 @@ LANGUAGES: tuple[Language, ...] = (
         (".sh", ".bash", ".zsh", ".bats", ".ksh"),
         ("shellscript", "sh", "zsh", "shell"),
         line_comments=("#",),
+        before_comment=r"(?<![^\s;&|(`])",
         block_comments=(),
         strings=(),
         long_strings=(('"', '"'), ("'", "'")),
+        raw=("'",),
         indented=True,
         ends=("fi", "done", "esac", "}"),
         loose=")",
         unfinished=r"\\|\||&&|[({]",
         definition=r"(function\s+)?[\w:-]+\s*\(\)|function\b",
         goes_on=("else", "elif", "then", "do", "{"),
+        openers=("then", "do"),
         heredocs=r"<<-? ?\\?",
         interpolation=("$(", ")"),
     ),
@@ -338,6 +349,7 @@ LANGUAGES: tuple[Language, ...] = (
         doubled=("'",),
         before_string=r"(?:\A|(?<=[:,-] )|(?<=[\[{\n]))",
         line_comments=("#",),
+        before_comment=r"(?<!\S)",
         block_comments=(),
         indented=True,
         goes_on=(),
@@ -348,6 +360,7 @@ LANGUAGES: tuple[Language, ...] = (
         line_comments=("#",),
         block_comments=(),
         long_strings=(('"""', '"""'), ("'''", "'''")),
+        raw=("'", "'''"),
         definition=r"\[",
         goes_on=(),
     ),
@@ -355,6 +368,7 @@ LANGUAGES: tuple[Language, ...] = (
         "sql",
         (".sql",),
         line_comments=("--",),
+        raw=("'", '"'),
         semicolons=True,
         goes_on=(),
         clauses=_SQL_ONCE + _SQL_OFTEN,

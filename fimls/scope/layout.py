@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from fimls.scope.languages import Language
 from fimls.scope.site import LINES_AHEAD, Bracket, Line, Site, width
@@ -12,96 +11,37 @@ from fimls.scope.site import LINES_AHEAD, Bracket, Line, Site, width
 _MOST_LINES = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """A line indented less than ``indent`` is outside; ``member``: one definition belongs here."""
-
-    indent: int
-    member: bool
-    in_definition: bool
-
-
-def floor_of(site: Site, first: int | None) -> Floor:
-    """The floor for a cursor whose first generated line is indented by ``first`` columns.
-
-    It lies one column right of the enclosing definition; outside definitions, of the
-    outermost block. An empty line at column 0 may belong to the definition above or to the
-    top level: there the first generated line decides.
-    """
-    language = site.language
-    level = _level(site) if first is None else max(_level(site), first)
-    if language.item:  # data: the mapping or list that the cursor is in, or that the text begins
-        return Floor(level if first is None else first, member=False, in_definition=False)
-    indent, header, floor = level, "", 0
-    block = None
-    for line in _lines_above(site):
-        bare = line.strip()
-        at = width(line)
-        if not bare or at >= indent or bare[0] in ")]}" or _is_comment(bare, language):
-            continue
-        indent = at
-        if language.definition and re.match(language.definition, bare) and bare[0] != "@":
-            if header and _is_container(bare, language):
-                break
-            header, floor = bare, at + 1
-            if _is_container(bare, language) or not _is_unfinished_around(site, at):
-                break
-            continue
-        if _goes_on(bare, language):
-            # An else belongs to the if above it, a rescue perhaps to the definition.
-            indent += bool(language.ends)
-            continue
-        block = at
-    if header:
-        return Floor(floor, _is_container(header, language), in_definition=True)
-    if block is not None:
-        return Floor(block + 1, member=False, in_definition=False)
-    return Floor(0, member=True, in_definition=False)
-
-
-def _is_container(header: str, language: Language) -> bool:
-    return bool(language.container) and re.match(language.container, header) is not None
-
-
-def _is_unfinished_around(site: Site, indent: int) -> bool:
-    """Whether nothing follows at the level of an inner definition: the outer one is unfinished.
-
-    Then what the outer one still lacks belongs to the scope as well.
-    """
-    return indent > 0 and not any(0 < line.indent <= indent for line in site.ahead[:1])
-
-
-def _level(site: Site) -> int:
-    """How deep the cursor is, by the white space before it and the lines around it."""
-    if not site.is_fresh:
-        return width(site.head)
-    if site.head:
-        return width(site.head)
-    last = next((line for line in _lines_above(site) if line.strip()), "")
-    level = 0
-    if last and opens_block(last, site.language) and site.before.endswith(last + "\n"):
-        level = width(last) + 1
-    if site.ahead and not site.ahead[0].text.startswith(("@", "def ", "class ")):
-        level = max(level, site.ahead[0].indent)
-    return level
-
-
-def _lines_above(site: Site) -> list[str]:
+def lines_above(site: Site) -> list[str]:
     """The lines before the cursor's, nearest first."""
     text = site.before[: len(site.before) - len(site.head)]
     return text.splitlines()[: -_MOST_LINES - 1 : -1]
+
+
+# Where words close blocks: what begins one at the start of a line, or at its end; also as a value.
+_HEADER = re.compile(
+    r"([\w.@,\s]+=\s*)?(if|unless|while|until|for|case|begin)\b"
+    r"|(def|class|module|function)\b"
+)
+_HEADER_AT_END = re.compile(r"\b(do|then|else)(\s*\|[^|]*\|)?$|\bfunction\b[\w.:\s]*\([^()]*\)$")
+_ENDS_ON_LINE = re.compile(r"\b(end|fi|done|esac)[\s)\]},;]*$")
 
 
 def opens_block(line: str, language: Language) -> bool:
     """Whether a line is the header of an indented block that starts on the next line."""
     bare = strip_comment(line, language).rstrip()
     if language.ends:
-        return bool(re.search(r"\b(do|then|else)(\s*\|[^|]*\|)?$", bare)) or bool(
-            re.match(
-                r"(def|class|module|if|unless|while|until|for|case|begin|function)\b", bare.strip()
-            )
-        )
+        begins = _HEADER.match(bare.strip()) or first_word(bare.strip()) in language.goes_on
+        return bool(begins or _HEADER_AT_END.search(bare)) and not _ENDS_ON_LINE.search(bare)
     return bare.endswith((":", "->", "=>") if language.name != "yaml" else (":", "|", ">", "-"))
+
+
+def has_body_ahead(site: Site) -> bool:
+    """Whether what follows is the block of the cursor's line: deeper, or behind a word."""
+    if not site.ahead:
+        return False
+    following = site.ahead[0]
+    is_opener = first_word(following.text) in site.language.openers
+    return following.indent > site.level or (following.indent == site.level and is_opener)
 
 
 def strip_comment(line: str, language: Language) -> str:
@@ -113,11 +53,11 @@ def strip_comment(line: str, language: Language) -> str:
     return line
 
 
-def _is_comment(bare: str, language: Language) -> bool:
+def is_comment(bare: str, language: Language) -> bool:
     return bool(language.line_comments) and bare.startswith(language.line_comments)
 
 
-def _goes_on(bare: str, language: Language) -> bool:
+def goes_on(bare: str, language: Language) -> bool:
     return first_word(bare) in language.goes_on
 
 
@@ -215,8 +155,8 @@ def is_unfinished(line: str, language: Language) -> bool:
     return mark != ":" or not language.labels
 
 
-# Labels, cases and preprocessor lines; a bracket that opens or closes on a line of its own.
-_STANDS_LEFT = re.compile(r"#|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
+# Labels, cases, preprocessor lines and code in comments; brackets on lines of their own.
+_STANDS_LEFT = re.compile(r"#|//|/\*|case\b|default\b|\w+:(?!:)|[{}()\[\]]|</")
 
 
 def is_left_of_block(indent: int, head: str, block: Bracket, lines: list[Line], site: Site) -> bool:
@@ -233,22 +173,12 @@ def is_left_of_block(indent: int, head: str, block: Bracket, lines: list[Line], 
 _LAST_BRANCHES = frozenset({"else", "finally"})
 
 
-def goes_on_above(indent: int, head: str, site: Site, floor: Floor) -> bool:
-    """An ``else`` or ``except`` of the block that the cursor is in, outside definitions.
-
-    Where a word closes definitions, they may have a ``rescue`` of their own.
-    """
-    has_branches = not floor.in_definition or bool(site.language.ends)
-    is_of_block = not floor.member and has_branches and indent == floor.indent - 1
-    return is_of_block and first_word(head) in site.language.goes_on
-
-
 def is_item_of_key(indent: int, head: str, site: Site) -> bool:
     """A list's item at the column of the key that the list belongs to."""
     item = site.language.item
     if not item or not head.startswith(item[0]):
         return False
-    above = [line for line in (site.head, *_lines_above(site)) if line.strip()]
+    above = [line for line in (site.head, *lines_above(site)) if line.strip()]
     key = next((line for line in above if width(line) <= indent), "")
     bare = strip_comment(key, site.language).strip()
     return width(key) == indent and bare.endswith(":") and not bare.startswith(item)
@@ -262,8 +192,12 @@ def is_owed_branch(indent: int, head: str, site: Site, lines: list[Line]) -> boo
         and bool(lines and site.ahead)
         and site.ahead[0].indent == indent
         and first_word(site.ahead[0].text) == word
-        and all(line.indent > indent or _goes_on(line.text, site.language) for line in lines)
+        and all(line.indent > indent or goes_on(line.text, site.language) for line in lines)
     )
+
+
+_BLANK_LINE = re.compile(r"\n[ \t]*\n[ \t]*\Z")
+_GAP = 200
 
 
 def is_owed_clause(indent: int, head: str, site: Site) -> bool:
@@ -272,6 +206,8 @@ def is_owed_clause(indent: int, head: str, site: Site) -> bool:
     if word not in site.language.once:
         return False
     for line in site.ahead:
+        if _BLANK_LINE.search(site.after, max(0, line.start - _GAP), line.start):
+            return False
         if line.indent == indent and first_word(line.text).lower() == word:
             return True
         if line.text.endswith(";"):
@@ -282,12 +218,12 @@ def is_owed_clause(indent: int, head: str, site: Site) -> bool:
 def is_owed_end(indent: int, head: str, site: Site, lines: list[Line]) -> bool:
     """An ``end`` of a block that began before the cursor, and goes on or ends after it."""
     word = first_word(head) or head[:1]
-    following = next(iter(site.ahead), None)
+    following = next((line for line in site.ahead if line.indent <= indent), None)
     if word not in site.language.ends or following is None or following.indent != indent:
         return False
     is_said = (first_word(following.text) or following.text[:1]) == word
-    is_inside = all(line.indent > indent or _goes_on(line.text, site.language) for line in lines)
-    return is_inside and (is_said or _goes_on(following.text, site.language))
+    is_inside = all(line.indent > indent or goes_on(line.text, site.language) for line in lines)
+    return is_inside and (is_said or goes_on(following.text, site.language))
 
 
 def closes_header(indent: int, head: str, site: Site, header: int) -> bool:
@@ -298,7 +234,7 @@ def closes_header(indent: int, head: str, site: Site, header: int) -> bool:
     ends = site.language.ends
     if indent != header or (first_word(head) or head[:1]) not in ends:
         return False
-    below = (line for line in site.ahead if not _is_comment(line.text, site.language))
+    below = (line for line in site.ahead if not is_comment(line.text, site.language))
     following = next((line for line in below if line.indent <= header), None)
     if following is None:
         return len(site.ahead) < LINES_AHEAD  # else its end may stand further down

@@ -35,11 +35,19 @@ def is_container(header: str, language: Language) -> bool:
 
 
 def begins_another(
-    lines: list[Line], indent: int, text: str, language: Language, *, done: bool, blank: bool
+    lines: list[Line],
+    indent: int,
+    text: str,
+    language: Language,
+    *,
+    done: bool,
+    blank: bool,
+    is_listed: bool,
 ) -> bool:
     """Whether a line is one member too many.
 
-    ``done``: a definition has been completed; ``blank``: an empty line stood between.
+    ``done``: a definition has been completed; ``blank``: an empty line stood between;
+    ``is_listed``: the line before ended with a comma.
     """
     if indent > min(line.indent for line in lines) or begins_as_continuation(text, language):
         return False
@@ -47,12 +55,19 @@ def begins_another(
         return False
     if done:
         return True
-    only_documents = all(is_document(line.text, language) for line in lines)
-    if _ANNOTATION.fullmatch(lines[-1].text) or lines[-1].text.endswith(","):
+    if _ANNOTATION.fullmatch(lines[-1].text) or is_listed:
         return False
-    if is_definition(text, language):
-        return not only_documents
-    return blank and not only_documents and first_word(text) not in _IMPORTS
+    is_told = blank or is_definition(text, language)
+    return is_told and not _stands_with(lines, text, language)
+
+
+def _stands_with(lines: list[Line], text: str, language: Language) -> bool:
+    """Whether all lines only speak about the one that begins now, or are imports as it is."""
+    is_import = first_word(text) in _IMPORTS
+    return all(
+        is_document(line.text, language) or (is_import and first_word(line.text) in _IMPORTS)
+        for line in lines
+    )
 
 
 def start_of_second(lines: list[Line], language: Language) -> int | None:

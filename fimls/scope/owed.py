@@ -12,7 +12,7 @@ from fimls.scope.scan import CLOSERS, matches
 from fimls.scope.site import Ahead, Bracket
 
 # What stands before a brace that holds values or types.
-_BEFORE_VALUES = ("(", ":", ",", "=", "[")
+BEFORE_VALUES = ("(", ":", ",", "=", "[", "return")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def values_between(
     return frozenset(
         inner.start
         for outer, inner in pairwise(stack)
-        if outer.name == "(" and inner.name == "{" and inner.header.endswith(_BEFORE_VALUES)
+        if outer.name == "(" and inner.name == "{" and inner.header.endswith(BEFORE_VALUES)
     )
 
 
@@ -108,6 +108,8 @@ def _matching(
     if closer.is_first:
         # The last line of a longer header stands anywhere: then no other bracket fits.
         kinds = [i for i in kinds if stack[i].indent == closer.indent] or kinds
+        # Of those on one column, it is the one whose contents stand on lines of their own.
+        kinds = [i for i in kinds if stack[i].ends_line] or kinds
     elif not closer.is_on_line:
         # Nothing that was opened further right is closed left of there.
         kinds = [i for i in kinds if stack[i].indent <= closer.indent] or kinds

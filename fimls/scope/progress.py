@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import conditionals, members
 from fimls.scope.brackets import Brackets, Branches
 from fimls.scope.choice import Choice
-from fimls.scope.layout import Floor
+from fimls.scope.floor import Floor
+from fimls.scope.scan import matches
 from fimls.scope.site import Line, Site, width
 from fimls.scope.suffix import meets_tail
 
@@ -60,13 +61,33 @@ class Progress:
         """Whether brackets of the cursor's statement are left to the text to close."""
         return any(not bracket.owed for bracket in self.site.stack[self.site.n_outer :])
 
+    @property
+    def is_in_tail_bracket(self) -> bool:
+        """Whether the cursor's line opened the bracket that its rest closes: lines go on in it."""
+        inner, site = self.brackets.inner, self.site
+        if inner is None or not (inner.owed and site.has_rest):
+            return False
+        line = len(site.before) - len(site.head)
+        return inner.start >= line and matches(inner.name, site.tail.strip()[0])
+
     def in_statement(self) -> bool:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""
         if self.begins_anew or not self.brackets.is_statement_closed:
             return False
         is_begun = not (self.site.is_fresh or self.site.is_first_word)
         is_inside = bool(self.site.half) or self.site.opaque is not None
-        return self.is_left_open or is_begun or is_inside
+        is_open = self.is_left_open and not self.asks_for_body
+        return is_open or is_begun or is_inside
+
+    @property
+    def asks_for_body(self) -> bool:
+        """Whether the cursor's line is one of a function's body, which indentation alone tells.
+
+        Also where it stands in brackets: when the text has closed these, the body goes on.
+        """
+        floor, language = self.floor, self.site.language
+        is_in_body = floor is not None and floor.in_definition and not floor.member
+        return is_in_body and language.indented and not language.ends and self.site.is_fresh
 
     def holds_members(self) -> bool:
         """Whether the cursor is at the top level or in a class body."""
@@ -81,6 +102,12 @@ class Progress:
         return inner is None or (
             inner.name == "{" and members.is_container(inner.header, self.site.language)
         )
+
+    def leave_inner(self, floor: Floor) -> None:
+        """The inner function is complete; if what follows is met, the text led up to it."""
+        if floor.outer is not None:
+            self.choice.held = self.line_start
+            self.floor = replace(floor, indent=floor.outer, outer=None)
 
     def begin_line(self, start: int) -> None:
         """The next line begins at ``start``."""
@@ -98,7 +125,10 @@ class Progress:
             return self.stop(start, StopReason.SUFFIX, seen=end)
         line = line if start else self.site.head + line
         run = self.choice.add(Line(start, width(line), line.strip()))
-        return None if run is None else self.stop(run.start, StopReason.SUFFIX, seen=end)
+        if run is None:
+            return None
+        self.choice.held = None
+        return self.stop(run.start, StopReason.SUFFIX, seen=end)
 
     def stop_unless_hanging(self, at: int) -> Cut | None:
         """Stop where the statement is complete, unless the lines after it need a header."""
@@ -111,7 +141,7 @@ class Progress:
         """Strong evidence: the text has run past ``at``."""
         if seen is not None and reason is StopReason.SUFFIX:
             met = meets_tail(self.text[:seen], self.site, certain=True)
-            at = min(at, met) if met is not None and not self.site.is_fresh else at
+            at = min(at, met) if met is not None and self.site.has_rest else at
         return self.choice.cut(self.seen, at, reason, self.floor_indent)
 
     def at_end(self, reason: StopReason) -> Cut:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from fimls.scope.languages import Language
+from fimls.scope.syntax import Syntax, opener_pattern, syntax_of
 from fimls.scope.tags import LONGEST_TAG, TAG_END, VOID
 
 # A colon opens what a word closes, where a language writes blocks that way too.
@@ -53,34 +54,25 @@ class Opaque:
     is_comment: bool
     one_line: bool
     is_doubled: bool = False  # a doubled closer is text, and a backslash nothing special
+    is_raw: bool = False  # a backslash is nothing special
 
     @property
     def pattern(self) -> re.Pattern[str]:
         if self.is_doubled:
             return re.compile(f"({re.escape(self.closer)}){{1,2}}")
-        return _closer_pattern(self.closer, self.one_line, self.is_comment)
+        return _closer_pattern(self.closer, self.one_line, self.is_comment or self.is_raw)
 
 
 @lru_cache(maxsize=64)
-def _closer_pattern(closer: str, one_line: bool, is_comment: bool) -> re.Pattern[str]:
+def _closer_pattern(closer: str, one_line: bool, is_raw: bool) -> re.Pattern[str]:
     if closer == "\n":
         return re.compile(r"\n")
     if closer.startswith("\n"):
         return re.compile(rf"\n[ \t]*{re.escape(closer[1:])}\b")
-    if is_comment:
-        return re.compile(re.escape(closer))
     stop = r"|\n" if one_line else ""
+    if is_raw:
+        return re.compile(re.escape(closer) + stop)
     return re.compile(rf"\\(?:.|\n)|{re.escape(closer)}{stop}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Syntax:
-    """The patterns of one language."""
-
-    token: re.Pattern[str]
-    delimiters: tuple[str, ...]
-    longest: int  # of the delimiters, in characters
-    opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
 
 
 _KIND_OF = {
@@ -90,68 +82,7 @@ _KIND_OF = {
     "semicolon": Kind.SEMICOLON,
 }
 
-
-@lru_cache(maxsize=64)
-def _syntax(language: Language) -> _Syntax:
-    opaque: dict[str, tuple[str, bool, bool]] = {}
-    for marker in language.line_comments:
-        opaque[marker] = ("\n", True, True)
-    for opener, closer in language.block_comments:
-        opaque[opener] = (closer, True, False)
-    for opener, closer in language.long_strings:
-        opaque[opener] = (closer, False, False)
-    for quote in language.strings:
-        opaque.setdefault(quote, (quote, False, True))
-    openers = sorted(opaque, key=len, reverse=True)
-    parts = [f"(?P<opaque>{'|'.join(_opener(o, language) for o in openers)})"] if openers else []
-    if language.heredocs:
-        # In lower case only right behind the mark, which stands apart: else it shifts or appends.
-        word = r"(?:[A-Z_]|(?:(?<=\s<<)|(?<=<[-~<])|(?<=[-~<]['\"]))[a-z])\w*"
-        quoted = rf"(?P<quote>['\"]?)(?P<word>{word})(?P=quote)(?=\W)"
-        parts.append(rf"(?P<heredoc>{language.heredocs}{quoted})")
-    if language.colon_blocks:
-        words = "|".join(language.colon_blocks)
-        parts.append(rf"(?P<colon>(?<=\)):(?=\s*(?:\?>|//|#|\n)))|(?P<end>\bend(?:{words})\b)")
-    if language.chars:
-        parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')|(?P<tick>')")
-    if language.regexes:
-        parts.append(
-            r"(?P<regex>(?:(?<=[(,=:\[!&|?{};+~\n])|(?<=[(,=:\[!&|?{};+~] )"
-            r"|(?<=return )|(?<=when )|(?<=unless )|(?<=split ))"
-            r"/(?![*/])(?:(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/|(?P<slash>)))"
-        )
-    if language.tags:
-        # In code, a < right after a name compares or begins type arguments.
-        behind = r"(?<![\w)\]])" if language.strings else ""
-        name = r"(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>))"
-        parts.append(rf"(?P<tag>{behind}<{name}|</{name})")
-    ends = re.escape(language.separator or ";")
-    brackets = re.escape(language.brackets)
-    parts.append(rf"(?P<bracket>[{brackets}])|(?P<newline>\n)|(?P<semicolon>{ends})")
-    delimiters = tuple(o for o in (*openers, *_no_comments(language)) if len(o) > 1)
-    longest = max(map(len, delimiters), default=1)
-    return _Syntax(re.compile("|".join(parts)), delimiters, longest, opaque)
-
-
-def _no_comments(language: Language) -> tuple[str, ...]:
-    """What begins with # where that begins comments, too."""
-    attribute = ("#[",) if language.annotation == r"#\[" else ()
-    return (*attribute, "#{") if language.interpolation == ("#{", "}") else attribute
-
-
-def _opener(opener: str, language: Language) -> str:
-    escaped = re.escape(opener)
-    if language.before_string and opener in {"'", '"'}:
-        return language.before_string + escaped
-    # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
-    if opener == "#":
-        others = "".join(f"(?!{re.escape(mark[1:])})" for mark in _no_comments(language))
-        return rf"(?<![\w$&{{\\#]){escaped}{others}"
-    # The shell's \' is no quote, nor is \` in a template that stands inside another.
-    return rf"(?<!\\){escaped}" if opener in {"'", '"', "`"} else escaped
-
-
-_HALF_HEREDOC = re.compile(r"<<[-~<]? ?(['\"])\w*\1?$")
+_HALF_HEREDOC = re.compile(r"<<[-~<]? ?(['\"])\w*\1?\Z")
 # A regular expression or character literal is found only when whole: longer ones are none.
 _LONGEST_LITERAL = 100
 
@@ -167,10 +98,10 @@ class Scanner:
     end: int | None = None  # nothing beyond is looked at; ``None``: the whole text
     head: str = ""  # what stands before the text on its first line
     _resume: int = 0
-    _syntax: _Syntax = field(init=False)
+    _syntax: Syntax = field(init=False)
 
     def __post_init__(self) -> None:
-        self._syntax = _syntax(self.language)
+        self._syntax = syntax_of(self.language)
 
     def marks(self) -> Iterator[Mark]:
         """All marks of a text that is complete."""
@@ -208,6 +139,9 @@ class Scanner:
         # Half a delimiter at the end, and backslashes or doubled closers from the first of them
         # on, are looked at again with more text.
         self._resume = max(start, self._until - len(opaque.closer) - 1)
+        if opaque.closer[0] == "\n":  # the word may be indented
+            line = self.text.rfind("\n", start, self._until)
+            self._resume = line if line >= 0 else self._until
         pairs = opaque.closer if opaque.is_doubled else "\\"
         while self._resume > start and self.text[self._resume - 1] == pairs:
             self._resume -= 1
@@ -240,11 +174,11 @@ class Scanner:
     def _open(self, name: str, start: int) -> bool:
         """A string or comment begins; false: its line began with what no string stands behind."""
         language, head = self.language, "" if start else self.head
-        looks_back = head and language.before_string
-        if looks_back and not re.search(f"{_opener(name, language)}$", head + name):
+        if head and not re.search(f"{opener_pattern(name, language)}$", head + name):
             return False
         closer, is_comment, one_line = self._syntax.opaque[name]
-        self.opaque = Opaque(closer, start, is_comment, one_line, name in language.doubled)
+        is_doubled, is_raw = name in language.doubled, name in language.raw
+        self.opaque = Opaque(closer, start, is_comment, one_line, is_doubled, is_raw)
         return True
 
     def _opens_block(self, colon: int) -> bool:

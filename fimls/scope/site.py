@@ -20,6 +20,11 @@ PARSED_AFTER = 3_000
 # How many of the following lines a repetition is looked for in.
 LINES_AHEAD = 24
 
+# An operator between two operands, or what assigns a value.
+_OPERATOR = re.compile(r"(?:[-+*/%&|^<>=!?]{1,3}|[-+*/%&|^]=)\s")
+# What is looked through for the statement above the cursor.
+_MOST_ABOVE = 2_000
+
 _NOT_ASCII = re.compile(r"[^\t\n\x20-\x7e]")
 
 
@@ -146,7 +151,35 @@ class Site:
     def has_rest(self) -> bool:
         """The cursor's line goes on behind it with what the text has to fit before."""
         tail = self.tail.strip()
-        return bool(tail) and (not self.is_fresh or not tail.strip(";,"))
+        return bool(tail) and (not self.is_fresh or self._is_half(tail))
+
+    def _is_half(self, tail: str) -> bool:
+        """Whether what follows on the line can begin none: it ends or carries on a statement."""
+        language = self.language
+        rest = tail.lstrip(";,").lstrip()
+        if not rest:
+            return True
+        if tail[0] in ";,":
+            openers = (opener for opener, _ in language.block_comments)
+            return rest.startswith((*language.line_comments, *openers))
+        if self.opaque is not None or not (language.goes_on and _OPERATOR.match(tail)):
+            return False
+        # In the middle of an expression that begins further up, it does begin a line.
+        above = self.last_above
+        if language.indented and not language.ends:
+            return not self.stack and not above.endswith("\\")
+        return above.endswith((";", "{", "}", ",", "(", "["))
+
+    @property
+    def last_above(self) -> str:
+        """The last line before the cursor's that is neither empty nor a comment."""
+        above = self.before[: len(self.before) - len(self.head)][-_MOST_ABOVE:]
+        marks = (*self.language.line_comments, "/*", "*")
+        lines = (line.strip() for line in reversed(above.splitlines()))
+        line = next((line for line in lines if line and not line.startswith(marks)), "")
+        for mark in self.language.line_comments:
+            line = line.partition(f" {mark}")[0]
+        return line.rstrip()
 
     @property
     def indent(self) -> int:

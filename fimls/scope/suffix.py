@@ -155,9 +155,9 @@ def meets_tail(text: str, site: Site, *, since: int = 0, certain: bool = False) 
     if found >= 0 and len(tail) >= 4:
         cuts.append(found)
     shared = overlap(bare, tail)
-    # A letter in common is chance, and so is half a word; a shared closing bracket is not.
+    # A letter in common is chance, and so is half a word; a shared closing bracket or end is not.
     is_half = bool(_INSIDE_WORD.match(bare, len(bare) - shared - 1)) and shared < len(bare)
-    if (shared >= 4 and not is_half) or (shared and bare[-1] in ")]}"):
+    if (shared >= 4 and not is_half) or (shared and bare[-1] in ")]};,"):
         cuts.append(len(bare) - shared)
     # Inside a string or comment, brackets pair too: of code in it, or of its sentences.
     is_inside = site.opaque is not None and site.opaque.closer not in bare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -64,6 +65,8 @@ def survey(before: str, after: str, name: str) -> Site:
     tail = after.partition("\n")[0]
     stack, opaque, top, parsed_from = _open_at_end(before, language)
     opaque_owed, closers, ahead = look_ahead(after, language, opaque)
+    if tail.strip() and ahead and not head.strip():
+        ahead = (replace(ahead[0], indent=width(head + tail)), *ahead[1:])
     # The start of a longer file is not read, and with it perhaps the headers of blocks.
     has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
     values = values_between(stack, ahead, language)

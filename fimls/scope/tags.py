@@ -34,6 +34,7 @@ _END_OR_NEXT = re.compile(rf"{TAG_END.pattern}|<")
 # More than that is no tag; and each new piece has to look through it again.
 LONGEST_TAG = 600
 _MOST_ATTRIBUTES = 4_000  # those that follow the cursor are looked through once
+_OPENING_TAG = re.compile(r"(?<![\w)\]])<[A-Za-z][\w.:-]*(\s[^<]*)?(?<![/=-])>\s*")
 _HALF_TAG = re.compile(r"<[A-Za-z][\w.:-]*(?:\s[^<>]*)?$|</[\w.:-]*$")
 
 
@@ -48,6 +49,12 @@ def half_tag(text: str, language: Language) -> str:
     # Where code's braces are open, it is the value of an attribute that the cursor is in.
     in_value = found is not None and language.strings and "{" in _BRACED.sub("", found.group())
     return found.group() if found and not is_less and not in_value else ""
+
+
+def ends_in_opening_tag(line: str) -> bool:
+    """Whether the last tag of a line opens an element and ends the line."""
+    start = line.rfind("<", max(0, len(line) - LONGEST_TAG))
+    return start >= 0 and _OPENING_TAG.fullmatch(line, start) is not None
 
 
 def ends_tag(text: str) -> bool:

@@ -40,6 +40,7 @@ def closed(progress: Progress, mark: Mark) -> Cut | None:
         return _own_closed(progress, opener, mark)
     language = progress.site.language
     is_block = progress.brackets.is_closed and _ends_block(progress.text, mark)
+    is_block &= not progress.asks_for_body
     # Nothing else bounds markup and data: the element, object or list that the cursor was in.
     is_element = bool(language.separator) or (mark.name[0] == "<" and not language.strings)
     if what is Closed.OURS and (is_block or is_element):

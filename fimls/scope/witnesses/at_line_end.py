@@ -9,9 +9,11 @@ from fimls.fim import Cut, StopReason
 from fimls.scope import layout, members
 from fimls.scope.annotations import is_annotation
 from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
+from fimls.scope.owed import BEFORE_VALUES
 from fimls.scope.progress import Progress
 from fimls.scope.scan import Mark, matches
 from fimls.scope.suffix import is_common, meets_tail
+from fimls.scope.tags import ends_in_opening_tag
 
 # What may stand between the end of a block and the end of its line.
 _CLOSES_MORE = re.compile(r"[;,)\s]*")
@@ -156,6 +158,17 @@ def _begin_block(progress: Progress) -> None:
         progress.block = site.level
 
 
+def _ends_item(progress: Progress, line: str) -> bool:
+    """Whether a line completes an item of a list or an object in which others follow the cursor."""
+    inner = progress.brackets.inner
+    if inner is None or not (inner.owed and inner.ends_line and progress.site.ahead):
+        return False
+    begins_above = inner.start < len(progress.site.before) - len(progress.site.head)
+    holds_items = inner.name in "([" or inner.header.endswith(BEFORE_VALUES)
+    bare = layout.strip_comment(line, progress.site.language).rstrip()
+    return begins_above and holds_items and bare.endswith(",")
+
+
 def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     """A line ended outside brackets, and perhaps the cursor's statement with it."""
     site = progress.site
@@ -164,16 +177,19 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
         return None
     whole = site.head + line if progress.line_start == 0 else line
     is_header = site.language.indented and layout.opens_block(whole, site.language)
-    if is_header and site.ahead and site.ahead[0].indent > site.level:
-        return progress.stop(end, StopReason.SCOPE)  # its block follows already
+    is_header |= bool(site.language.strings) and site.language.tags and ends_in_opening_tag(whole)
+    if is_header and layout.has_body_ahead(site):
+        return progress.stop(end, StopReason.SCOPE)
     # In data, a text may go on below, further right.
-    if is_header or site.language.item or layout.is_case(whole, site):
+    if (is_header and site.language.indented) or site.language.item or layout.is_case(whole, site):
         progress.block = site.level
         return None
     goes_on = layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site)
+    goes_on &= not _ends_item(progress, whole)
     if goes_on or is_annotation(site.head + progress.text[:end], site):
         return None
-    if site.language.indented and not site.language.ends:
+    is_told = site.language.indented and not site.language.ends
+    if is_told and not progress.is_in_tail_bracket:
         return progress.stop_unless_hanging(end)
     progress.statement_end = end
     return None

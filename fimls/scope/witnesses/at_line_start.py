@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from fimls.fim import Cut, StopReason
+from fimls.scope import floor as floors
 from fimls.scope import layout, members
 from fimls.scope.fence import FENCE
-from fimls.scope.layout import first_word, floor_of
+from fimls.scope.layout import first_word
 from fimls.scope.progress import Progress
 from fimls.scope.site import width
+
+_LOOKS_BACK = 100
 
 
 def stands(progress: Progress, *, final: bool) -> bool:
@@ -37,8 +40,12 @@ def _is_plainly_outside(progress: Progress, start_of_word: str) -> bool:
         return False
     if progress.statement_end is not None or progress.block is not None:
         return False
-    return width(progress.text, progress.line_start) < floor.indent and not any(
-        word.startswith(start_of_word) for word in (*language.goes_on, *language.ends)
+    indent = width(progress.text, progress.line_start)
+    is_behind = floors.is_behind_inner(indent, "", progress.site, floor)
+    return (
+        indent < floor.indent
+        and not is_behind
+        and not any(word.startswith(start_of_word) for word in (*language.goes_on, *language.ends))
     )
 
 
@@ -62,7 +69,8 @@ def begun(progress: Progress) -> Cut | None:
         or layout.is_owed_branch(indent, head, site, lines)
         or layout.is_owed_clause(indent, head, site)
     ):
-        return progress.stop(start, StopReason.SUFFIX)
+        run = progress.choice.repetition.from_next_line()
+        return progress.stop((run and run.start) or start, StopReason.SUFFIX)
     return _layout(progress, indent, head)
 
 
@@ -88,12 +96,15 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
     if progress.statement_end is None:
         return None
     end, progress.statement_end = progress.statement_end, None
-    site = progress.site
+    site, language = progress.site, progress.site.language
+    indent = width(progress.text, progress.line_start)
+    if progress.is_in_tail_bracket and (indent > site.indent or first_word(head) in language.ends):
+        return None
     # An else further left carries on what is around the statement.
-    is_left = bool(site.language.ends) and width(progress.text, progress.line_start) < site.indent
+    is_left = bool(language.ends) and indent < site.indent
     # A while ends what a do began; else it is a loop of its own.
     is_loop = first_word(head) == "while" and "do" not in re.findall(r"\w+", site.head)
-    if layout.begins_as_continuation(head, site.language) and not (is_left or is_loop):
+    if layout.begins_as_continuation(head, language) and not (is_left or is_loop):
         return None
     return progress.stop_unless_hanging(end)
 
@@ -103,18 +114,10 @@ def _layout(progress: Progress, indent: int, head: str) -> Cut | None:
     if progress.floor is None:
         # Items at the column of their key are deeper than it, in a way.
         deeper = layout.is_item_of_key(indent, head, site)
-        progress.floor = floor_of(site, indent + deeper if site.is_fresh else None)
+        progress.floor = floors.floor_of(site, indent + deeper if site.is_fresh else None)
     if language.indented and indent < progress.floor.indent:
-        if layout.closes_header(indent, head, site, progress.floor.indent - 1):
-            _end_statement(progress, head)
-            return None
-        belongs = (
-            layout.goes_on_above(indent, head, site, progress.floor)
-            or layout.is_item_of_key(indent, head, site)
-            or progress.brackets.may_close(head[0])
-        )
-        if belongs:
-            return None
+        return _below_floor(progress, progress.floor, indent, head)
+    if progress.choice.held is not None and members.is_definition(head, language):
         return progress.stop(progress.line_start, StopReason.SCOPE)
     lines = progress.choice.lines
     block = progress.brackets.inner
@@ -124,13 +127,39 @@ def _layout(progress: Progress, indent: int, head: str) -> Cut | None:
     return _member(progress, indent, head)
 
 
+def _below_floor(progress: Progress, floor: floors.Floor, indent: int, head: str) -> Cut | None:
+    """The line is outside, unless it ends or carries on what is around the cursor."""
+    site = progress.site
+    if layout.closes_header(indent, head, site, floor.indent - 1):
+        _end_statement(progress, head)
+        return None
+    belongs = (
+        floors.goes_on_above(indent, head, site, floor)
+        or layout.is_item_of_key(indent, head, site)
+        or progress.brackets.may_close(head[0])
+    )
+    if belongs:
+        return None
+    if floors.is_behind_inner(indent, head, site, floor):
+        progress.leave_inner(floor)
+        return None
+    return progress.stop(progress.line_start, StopReason.SCOPE)
+
+
 def _member(progress: Progress, indent: int, head: str) -> Cut | None:
     """At the top level or between methods: one definition, or one paragraph."""
     if not progress.holds_members():
         return None
     language, lines = progress.site.language, progress.choice.lines
+    last = progress.text[max(0, progress.line_start - _LOOKS_BACK) : progress.line_start]
     if lines and members.begins_another(
-        lines, indent, head, language, done=progress.member_done, blank=progress.was_blank
+        lines,
+        indent,
+        head,
+        language,
+        done=progress.member_done,
+        blank=progress.was_blank,
+        is_listed=last.rstrip().endswith(","),
     ):
         return progress.stop(progress.line_start, StopReason.SCOPE)
     # Where nothing tells the body by its layout, it goes on to the next definition.
