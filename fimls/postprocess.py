@@ -158,6 +158,8 @@ def reindent(text: str, around: Around) -> str:
 
 
 _TABS_MEAN = frozenset({"makefile"})
+# What stands further right is aligned with what stands above it.
+_WIDEST_STEP = 8
 # What opens and closes strings of more than a line.
 _LONG_STRING = re.compile(r"\"{3}|'{3}|`")
 
@@ -173,7 +175,8 @@ def _step(around: Around) -> str | None:
         return None
     widths = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip()]
     # Deeper by one is the star of a comment.
-    steps = [deeper - level for level, deeper in pairwise(widths) if deeper > level + 1]
+    deltas = (deeper - level for level, deeper in pairwise(widths))
+    steps = [delta for delta in deltas if 1 < delta <= _WIDEST_STEP]
     return " " * min(steps, default=4)
 
 

@@ -17,6 +17,8 @@ _BLANK = re.compile(r"[ \t]*")
 _MOST_LINES = 200
 # How many characters on each side tell how a document indents.
 _NEAR = 6_000
+# What stands further right is aligned with what stands above it.
+_WIDEST_STEP = 8
 # Labels stand as far left as the header of their block, or do not.
 _CASES = frozenset({"case", "when", "in", "esac"})
 _LABELLED = re.compile(r"(switch|select|match|case)\b")
@@ -132,5 +134,6 @@ def _step(site: Site) -> str:
     if any(line[0] == "\t" for line in lines):
         return "\t"
     widths = [width(line) for line in lines]
-    steps = [deeper - level for level, deeper in pairwise(widths) if deeper > level + 1]
+    deltas = (deeper - level for level, deeper in pairwise(widths))
+    steps = [delta for delta in deltas if 1 < delta <= _WIDEST_STEP]
     return " " * min(steps, default=site.indent or 4)

@@ -9,7 +9,8 @@ from fimls.scope.layout import begins_as_continuation, first_word
 from fimls.scope.site import Line
 
 # How comments, annotations, attributes and documentation strings begin.
-_DOCUMENTS = ("/*", "*", "@", "#", "[", '"""', "'''", 'r"""')
+_TEXTS = ('"""', "'''", 'r"""')
+_DOCUMENTS = ("/*", "*", "@", "#", "[", *_TEXTS)
 _ANNOTATION = re.compile(r"@[\w.:]+\s*(\(.*)?")
 # A block that is a value, not the body of a definition.
 _ASSIGNS = re.compile(r"[^=!<>]=[^=>]|=>|[(,]\s*\{$")
@@ -58,7 +59,14 @@ def begins_another(
     if _ANNOTATION.fullmatch(lines[-1].text) or is_listed:
         return False
     is_told = blank or is_definition(text, language)
+    if blank and language.definition and all(_is_text_alone(line) for line in lines):
+        return True
     return is_told and not _stands_with(lines, text, language)
+
+
+def _is_text_alone(line: Line) -> bool:
+    """A documentation string at the top level, of the whole file: nothing belongs to it."""
+    return line.indent == 0 and line.text.startswith(_TEXTS)
 
 
 def _stands_with(lines: list[Line], text: str, language: Language) -> bool:

@@ -94,7 +94,8 @@ class Progress:
         if self.site.is_snippet:
             return False
         if self.site.language.indented:
-            return self.floor is not None and self.floor.member
+            is_inside = self.brackets.inner is not None and not self.site.language.ends
+            return self.floor is not None and self.floor.member and not is_inside
         begins = self.begins_anew or self.site.is_fresh or self.site.is_first_word
         if not begins or conditionals.n_open(self.choice.lines, branches=True):
             return False

@@ -100,7 +100,12 @@ class Repetition:
         if n == LINES_AHEAD:
             return None  # it goes on further than we look
         run = self.runs.get(n - 1)
-        return run if run and run.n else None
+        if run is None or not run.n:
+            return None
+        # What is skipped must not end the block of the line that is met: then it is another's.
+        skipped = (line.indent for line in self.ahead[: run.index])
+        is_inside = all(indent >= self.ahead[run.index].indent for indent in skipped)
+        return run if is_inside or not self.by_indent else None
 
 
 def _is_certain(run: Run) -> bool:

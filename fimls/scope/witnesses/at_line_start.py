@@ -151,7 +151,8 @@ def _member(progress: Progress, indent: int, head: str) -> Cut | None:
     if not progress.holds_members():
         return None
     language, lines = progress.site.language, progress.choice.lines
-    last = progress.text[max(0, progress.line_start - _LOOKS_BACK) : progress.line_start]
+    last = progress.text[max(0, progress.line_start - _LOOKS_BACK) : progress.line_start].rstrip()
+    last = last.rpartition("\n")[2]
     if lines and members.begins_another(
         lines,
         indent,
@@ -159,7 +160,7 @@ def _member(progress: Progress, indent: int, head: str) -> Cut | None:
         language,
         done=progress.member_done,
         blank=progress.was_blank,
-        is_listed=last.rstrip().endswith(","),
+        is_listed=layout.strip_comment(last, language).rstrip().endswith(","),
     ):
         return progress.stop(progress.line_start, StopReason.SCOPE)
     # Where nothing tells the body by its layout, it goes on to the next definition.
