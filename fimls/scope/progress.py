@@ -63,12 +63,15 @@ class Progress:
 
     @property
     def is_in_tail_bracket(self) -> bool:
-        """Whether the cursor's line opened the bracket that its rest closes: lines go on in it."""
+        """Whether the cursor's line opened the bracket that its rest closes: lines go on in it.
+
+        Or that a line below closes, where no bracket is a block.
+        """
         inner, site = self.brackets.inner, self.site
-        if inner is None or not (inner.owed and site.has_rest):
+        if inner is None or not inner.owed or inner.start < len(site.before) - len(site.head):
             return False
-        line = len(site.before) - len(site.head)
-        return inner.start >= line and matches(inner.name, site.tail.strip()[0])
+        tail = site.tail.strip()
+        return matches(inner.name, tail[0]) if tail else site.language.indented
 
     def in_statement(self) -> bool:
         """Whether the rest of a statement is asked for, and everything it opened is closed."""

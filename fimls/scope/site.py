@@ -99,7 +99,7 @@ class Site:
     tail: str  # of the cursor's line, after it
     opaque: Opaque | None  # the string or comment the cursor is in
     opaque_owed: bool  # and it is closed after the cursor
-    half: str  # a half-typed tag between ``before`` and the cursor: read as if generated
+    half: str  # a half-typed tag or mark before the cursor: read as if generated
     stack: tuple[Bracket, ...]  # outermost first
     ahead: tuple[Ahead, ...]  # the lines that follow up to the first closer that is owed
     unopened: int  # closers on the rest of the line that close nothing that is open

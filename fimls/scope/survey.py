@@ -55,7 +55,7 @@ def survey(before: str, after: str, name: str) -> Site:
         before = _from_a_part(before[start:], lookup(name, before, after))
     before, after, name, mark = narrow(plain(before), plain(after[:MOST_AFTER]), name)
     language = lookup(name, before, after)
-    half = half_tag(before, language)
+    half = half_tag(before, language) or _half_text(before, language)
     # With something behind it the cursor is between two halves; and perhaps its end is there.
     has_tail = bool(after.partition("\n")[0].strip())
     if half and (has_tail or ends_below(half, after) or ends_tag(after)):
@@ -89,6 +89,13 @@ def survey(before: str, after: str, name: str) -> Site:
         top=top,
         parsed_from=parsed_from,
     )
+
+
+def _half_text(before: str, language: Language) -> str:
+    """Two quotes alone on their line, where three begin a text."""
+    alone = before[before.rfind("\n") + 1 :].strip()
+    texts = (opener for opener, _ in language.long_strings if len(opener) == 3)
+    return alone if any(alone == opener[:2] for opener in texts) else ""
 
 
 def forget() -> None:

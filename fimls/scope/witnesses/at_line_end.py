@@ -145,7 +145,8 @@ def _block_opened(progress: Progress) -> Cut | None:
     if is_in_body and innermost is not brackets.body and opened <= Counter(progress.site.lacks):
         brackets.body, brackets.n_body = innermost, len(brackets.depth)
         return None
-    if progress.line_depth or innermost.name != "{" or not progress.holds_members():
+    is_block = innermost.name == "{" and not progress.site.language.indented
+    if progress.line_depth or not is_block or not progress.holds_members():
         return None
     start = members.start_of_second(progress.choice.lines, progress.site.language)
     return None if start is None else progress.stop(start, StopReason.SCOPE)
