@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fimls.fim import Cut, StopReason
-from fimls.scope import layout
 from fimls.scope.judge import Judge
-from fimls.scope.layout import first_word
 from fimls.scope.site import Line, Site
+from fimls.scope.statements import carries_on, first_word, opens_block
 from fimls.scope.suffix import Repetition, Run, meets_tail, n_open
 
 # Statements after which nothing more of the same block is run.
@@ -122,7 +121,7 @@ class Choice:
             return False
         is_deeper = ahead.indent > kept[-1].indent
         last = text[:at].rstrip().rpartition("\n")[2]  # of a statement of several lines, too
-        return is_deeper != layout.opens_block(last, language)
+        return is_deeper != opens_block(last, language)
 
     def _drops_good_closer(self, text: str, end: int, at: int) -> bool:
         """Whether a shorter cut owes its better parse to a fault that was there before.
@@ -190,7 +189,7 @@ class Choice:
             return 0  # it may have to go again
         for end in self._boundaries(text, at):
             last = text[:end].rstrip().rpartition("\n")[2]
-            is_header = self.site.language.indented and layout.opens_block(last, self.site.language)
+            is_header = self.site.language.indented and opens_block(last, self.site.language)
             if not is_header and not self._n_errors(text, end):
                 return end
         first = text.find("\n", len(text) - len(text.lstrip()), at)
@@ -247,7 +246,7 @@ class Choice:
             return at
         if following.text[0] in "*&+-(":  # as a statement may begin
             return at
-        if not layout.carries_on(following.text, self.site.language):
+        if not carries_on(following.text, self.site.language):
             return at
         end = len(bare) - 1
         return end if self.judge.is_no_worse_than(text[:end], text[:at]) else at

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from fimls.scope.languages import Language
-from fimls.scope.layout import begins_as_continuation, first_word
 from fimls.scope.site import Line
+from fimls.scope.statements import begins_as_continuation, first_word
 
 # How comments, annotations, attributes and documentation strings begin.
 _DOCUMENTS = ("/*", "*", "@", "#", "[", '"""', "'''", 'r"""')

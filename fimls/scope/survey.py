@@ -17,7 +17,6 @@ from fimls.scope.ahead import (
 from fimls.scope.brackets import MOST_OPEN, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
-from fimls.scope.layout import first_word
 from fimls.scope.owed import lacking, n_unopened, owe, values_between
 from fimls.scope.scan import Kind, Opaque, Scanner
 from fimls.scope.site import (
@@ -28,6 +27,7 @@ from fimls.scope.site import (
     plain,
     width,
 )
+from fimls.scope.statements import first_word
 from fimls.scope.tags import ends_tag, half_tag
 
 # What is looked at around the cursor. Brackets that open earlier than that are not seen:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from fimls.fim import Cut, StopReason
-from fimls.scope import layout, members
+from fimls.scope import members, statements
 from fimls.scope.annotations import is_annotation
 from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
 from fimls.scope.progress import Progress
@@ -95,7 +95,7 @@ def _loop(progress: Progress, end: int) -> Cut | None:
     in_brackets = progress.brackets.depth or (inner is not None and inner.name != "{")
     language = progress.site.language
     is_data = in_brackets or lines.endswith(",") or not language.goes_on
-    is_header = language.indented and layout.opens_block(lines.rpartition("\n")[2], language)
+    is_header = language.indented and statements.opens_block(lines.rpartition("\n")[2], language)
     if not (is_data or is_header) and counts_without_end(lines):
         return progress.stop(end, StopReason.LOOP)
     return None
@@ -123,7 +123,7 @@ def _before_rest(progress: Progress, end: int) -> Cut | None:
     closes = inner is not None and matches(inner.name, progress.site.tail.strip()[0])
     language = progress.site.language
     progress.awaits_rest = not (language.indented or progress.brackets.depth) and (
-        layout.is_unfinished(progress.text[start:end], language)
+        statements.is_unfinished(progress.text[start:end], language)
     )
     if progress.brackets.depth or closes or progress.awaits_rest:
         return None
@@ -152,7 +152,7 @@ def _block_opened(progress: Progress) -> Cut | None:
 def _begin_block(progress: Progress) -> None:
     """The line before the cursor turns out to be whole; it may be the header of a block."""
     site = progress.site
-    if site.language.indented and layout.opens_block(site.head, site.language):
+    if site.language.indented and statements.opens_block(site.head, site.language):
         progress.block = site.level
 
 
@@ -163,14 +163,14 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     if is_told or not progress.in_statement():
         return None
     whole = site.head + line if progress.line_start == 0 else line
-    is_header = site.language.indented and layout.opens_block(whole, site.language)
+    is_header = site.language.indented and statements.opens_block(whole, site.language)
     if is_header and site.ahead and site.ahead[0].indent > site.level:
         return progress.stop(end, StopReason.SCOPE)  # its block follows already
     # In data, a text may go on below, further right.
-    if is_header or site.language.item or layout.is_case(whole, site):
+    if is_header or site.language.item or statements.is_case(whole, site):
         progress.block = site.level
         return None
-    goes_on = layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site)
+    goes_on = statements.is_unfinished(whole, site.language) or statements.wants_body(whole, site)
     if goes_on or is_annotation(site.head + progress.text[:end], site):
         return None
     if site.language.indented and not site.language.ends:

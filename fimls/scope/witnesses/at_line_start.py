@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from fimls.fim import Cut, StopReason
-from fimls.scope import layout, members
+from fimls.scope import layout, members, statements
 from fimls.scope.fence import FENCE
-from fimls.scope.layout import first_word, floor_of
+from fimls.scope.layout import floor_of
 from fimls.scope.progress import Progress
 from fimls.scope.site import width
+from fimls.scope.statements import first_word
 
 
 def stands(progress: Progress, *, final: bool) -> bool:
@@ -93,7 +94,7 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
     is_left = bool(site.language.ends) and width(progress.text, progress.line_start) < site.indent
     # A while ends what a do began; else it is a loop of its own.
     is_loop = first_word(head) == "while" and "do" not in re.findall(r"\w+", site.head)
-    if layout.begins_as_continuation(head, site.language) and not (is_left or is_loop):
+    if statements.begins_as_continuation(head, site.language) and not (is_left or is_loop):
         return None
     return progress.stop_unless_hanging(end)
 
