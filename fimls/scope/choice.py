@@ -15,7 +15,7 @@ from fimls.fim import Cut, StopReason
 from fimls.scope.judge import Judge
 from fimls.scope.site import Line, Site
 from fimls.scope.statements import carries_on, first_word, opens_block
-from fimls.scope.suffix import Repetition, Run, meets_tail, n_open
+from fimls.scope.suffix import Repetition, Run, is_in_opaque, meets_tail, n_open
 
 # Statements after which nothing more of the same block is run.
 _LEAVES = frozenset({"return", "raise", "throw"})
@@ -41,7 +41,12 @@ class Choice:
     def __post_init__(self) -> None:
         self.judge = Judge(self.site)
         language = self.site.language
-        self.repetition = Repetition(self.site.ahead, language.indented, language.strict)
+        self.repetition = Repetition(
+            self.site.ahead,
+            language.indented,
+            has_lone_types=language.strict,
+            has_attributes=language.annotation.endswith("["),
+        )
 
     def add(self, line: Line) -> Run | None:
         """Take the next line; a run is a repetition of what follows that is now certain."""
@@ -254,16 +259,20 @@ class Choice:
     def _boundaries(self, text: str, at: int) -> list[int]:
         """The last line ends before ``at``, the last first.
 
-        None that tears a pair of brackets of the text's own apart: the whole may parse then,
-        but only because the surroundings lack a bracket somewhere else.
+        None that tears a pair of brackets of the text's own apart, or the end of the comment or
+        string off that the cursor is in: the whole may parse then, but only because the
+        surroundings lack a bracket somewhere else, or a longer comment swallows a fault.
         """
         ends: list[int] = []
         most_open = n_open(text[:at], self.site)
+        closes = self.site.opaque is not None and not is_in_opaque(text[:at], self.site)
         while len(ends) < _MOST_BOUNDARIES and at > 0:
             at = text.rfind("\n", 0, at)
             if at <= 0:
                 break
             end = self.trim(text, at + 1)
+            if closes and is_in_opaque(text[:end], self.site):
+                break
             if end and end not in ends and end < len(text):
                 ends.append(end)
         return [end for end in ends if n_open(text[:end], self.site) <= most_open]

@@ -18,7 +18,10 @@ _C_CONTAINER = (
 _C_CLAUSES = ("__attribute__", "noexcept", "override", "final", "requires")
 _C_STRINGS = ('"', "'")
 _BLOCK = (("/*", "*/"),)
-_JS_STATEMENT = r"(return|const|let|var|throw)\b(?!\s*[?:,(=}])|(if|for|while|switch)\s*\(|try\s*\{"
+_JS_STATEMENT = (
+    r"(return|const|let|var|throw)\b(?!\s*[?:,(=}])|return \("
+    r"|(if|for|while|switch)\s*\(|try\s*\{"
+)
 _SQL_ONCE = ("from", "where", "group", "having", "order", "limit", "offset", "window", "returning")
 _SQL_OFTEN = (
     *("join", "inner", "left", "right", "full", "cross", "natural", "on", "using"),
@@ -199,7 +202,7 @@ LANGUAGES: tuple[Language, ...] = (
         "kotlin",
         (".kt", ".kts"),
         long_strings=(('"""', '"""'),),
-        container=r"\b(class|interface|object)\b",
+        container=r"(?<!::)\b(class|interface|object)\b",
         annotation="@",
         clauses=("where",),
         interpolation=("${", "}"),

@@ -35,20 +35,30 @@ def is_container(header: str, language: Language) -> bool:
 
 
 def begins_another(
-    lines: list[Line], indent: int, text: str, language: Language, *, done: bool, blank: bool
+    lines: list[Line],
+    indent: int,
+    text: str,
+    language: Language,
+    *,
+    done: bool,
+    blank: bool,
+    listed: bool,
 ) -> bool:
     """Whether a line is one member too many.
 
-    ``done``: a definition has been completed; ``blank``: an empty line stood between.
+    ``done``: a definition has been completed; ``blank``: an empty line stood between;
+    ``listed``: the line above ends in a comma.
     """
-    if indent > min(line.indent for line in lines) or begins_as_continuation(text, language):
-        return False
-    if first_word(text) in language.ends or text[:1] in language.ends:
+    is_end = first_word(text) in language.ends or text[:1] in language.ends
+    is_deeper = indent > min(line.indent for line in lines)
+    if is_end or is_deeper or begins_as_continuation(text, language):
         return False
     if done:
         return True
-    only_documents = all(is_document(line.text, language) for line in lines)
-    if _ANNOTATION.fullmatch(lines[-1].text) or lines[-1].text.endswith(","):
+    # Directives stand together, and speak about nothing else.
+    are_directives = language.conditionals and lines[-1].text[0] == "#" != text[0]
+    only_documents = not are_directives and all(is_document(line.text, language) for line in lines)
+    if _ANNOTATION.fullmatch(lines[-1].text) or listed:
         return False
     if is_definition(text, language):
         return not only_documents

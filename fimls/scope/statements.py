@@ -45,6 +45,7 @@ _UNFINISHED = re.compile(
     r"([-+*/%^=<>&|,.?:(\[{\\]|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
 )
 
+_CLOSES_TYPES = re.compile(r"(?<![-=])>")
 _TAG_CLOSED = re.compile(r"(</[\w.:-]*|/)>$")
 # Types and qualifiers and nothing else; a lone word in capitals is a macro.
 _DECLARES = re.compile(r"\s*(?![A-Z\d_]+$)[A-Za-z_][\w\s:<>,*&]*")
@@ -87,21 +88,38 @@ def _ends_with_it(line: str, start: int) -> bool:
     return not depth
 
 
-_CASE = re.compile(r"\s*(case\b.*|default\s*):$")
+_CASE = re.compile(r"\s*(case\b.*(:|=>|->)|default\s*(:|->))$")
 
 
 def is_case(line: str, site: Site) -> bool:
     """Whether a line is a case of a switch, whose statements do not follow the cursor."""
     bare = strip_comment(line, site.language).rstrip()
-    if not site.language.labels or not _CASE.match(bare):
+    if site.language.indented or not _CASE.match(bare):
         return False
     return not site.ahead or site.ahead[0].indent <= width(site.head)
+
+
+# Statements that an ``else`` may follow; one with braces shows that by its line.
+_CONDITION = re.compile(r"\s*(\}\s*)?(else\s+)?if\b")
+
+
+def may_have_branch(statement: str, language: Language) -> bool:
+    """Whether a statement may go on with an ``else`` on the next line."""
+    return "else" in language.goes_on and _CONDITION.match(statement) is not None
 
 
 def carries_on(bare: str, language: Language) -> bool:
     """Whether a line continues the statement above, so that no semicolon stands between them."""
     word = first_word(bare)
     return word.lower() in language.clauses if word else begins_as_continuation(bare, language)
+
+
+def _ends_types(bare: str) -> bool:
+    """Whether a line ends in the > that closes type arguments, rather than one that compares."""
+    closed = len(_CLOSES_TYPES.findall(bare))
+    is_alone = bare.lstrip()[:1] == ">"
+    is_closer = bare.endswith(">") and not bare.endswith(("=>", "->"))
+    return is_closer and (is_alone or bare.count("<") >= closed)
 
 
 def is_unfinished(line: str, language: Language) -> bool:
@@ -113,9 +131,10 @@ def is_unfinished(line: str, language: Language) -> bool:
         return re.search(rf"({language.unfinished})$", bare) is not None
     if bare.endswith(("++", "--", "?>")) or (language.tags and _TAG_CLOSED.search(bare)):
         return False
-    found = _UNFINISHED.search(bare)
+    found = None if _ends_types(bare) else _UNFINISHED.search(bare)
     if not found:
-        return language.strict and _DECLARES.fullmatch(bare) is not None
+        is_in_clause = any(word in language.clauses for word in bare.split()[-1:])
+        return is_in_clause or (language.strict and _DECLARES.fullmatch(bare) is not None)
     mark = found.group()
     if language.indented and not language.ends:
         return mark in {"\\", ":", "=", ","}

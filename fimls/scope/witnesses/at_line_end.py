@@ -23,7 +23,9 @@ def ended(progress: Progress, newline: Mark) -> Cut | None:
     if statement_end is not None:
         # More than closers behind it on its line: that line tells whether it goes on.
         is_end = _CLOSES_MORE.fullmatch(progress.text, statement_end, newline.start)
-        progress.statement_end = newline.start if is_end else None
+        line = progress.text[progress.line_start : newline.start]
+        goes_on = progress.brackets.depth or statements.is_unfinished(line, progress.site.language)
+        progress.statement_end = None if goes_on and not is_end else newline.start
     cut = _whole(progress, newline.start)
     progress.begin_line(newline.end)
     return cut
@@ -38,10 +40,11 @@ def _whole(progress: Progress, end: int) -> Cut | None:
         return cut
     if not line.strip():
         progress.was_blank = True
+        is_in_block = progress.block is not None
         if start == 0:
             progress.begins_anew = not progress.is_left_open
             _begin_block(progress)
-        elif progress.site.language.clauses and not progress.brackets.depth:
+        elif progress.site.language.clauses and not (progress.brackets.depth or is_in_block):
             # What only a mark ends may lack it: then a clause has to follow.
             progress.statement_end = end if progress.in_statement() else None
         return None
@@ -113,8 +116,7 @@ def _before_rest(progress: Progress, end: int) -> Cut | None:
     """The rest of the cursor's line is still to come: the text has to fit before it."""
     start = progress.line_start
     is_of_first = not start or progress.awaits_rest
-    is_closing = bool(progress.line_depth) and not progress.brackets.depth
-    if not progress.site.has_rest or not (is_of_first or is_closing):
+    if not progress.site.has_rest or not (is_of_first or progress.has_closed):
         return None
     met = meets_tail(progress.text[:end], progress.site, since=start)
     if met is not None:

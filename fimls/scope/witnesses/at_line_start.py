@@ -131,7 +131,13 @@ def _member(progress: Progress, indent: int, head: str) -> Cut | None:
         return None
     language, lines = progress.site.language, progress.choice.lines
     if lines and members.begins_another(
-        lines, indent, head, language, done=progress.member_done, blank=progress.was_blank
+        lines,
+        indent,
+        head,
+        language,
+        done=progress.member_done,
+        blank=progress.was_blank,
+        listed=progress.text[: progress.line_start].rstrip().endswith(","),
     ):
         return progress.stop(progress.line_start, StopReason.SCOPE)
     # Where nothing tells the body by its layout, it goes on to the next definition.
