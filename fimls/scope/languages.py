@@ -179,7 +179,11 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"""', '"""'),),
         semicolons=True,
         strict=True,
-        container=r"\b(class|interface|enum|record|@interface)\b",
+        # Anonymous classes and the bodies of constants, too.
+        container=(
+            r"\b(class|interface|enum|record|@interface)\b"
+            r"|\bnew\s+[\w.]+(<.*>)?\s*\(.*\)$|^[A-Z][A-Z\d_]*(\(.*\))?$"
+        ),
         labels=True,
         annotation="@",
         clauses=("extends", "implements", "permits", "throws"),

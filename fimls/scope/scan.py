@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from fimls.scope.languages import Language
 from fimls.scope.tags import LONGEST_TAG, TAG_END, VOID
+from fimls.scope.tokens import Syntax, opening, syntax_of
 
 # A colon opens what a word closes, where a language writes blocks that way too.
 OPENERS = {"(": ")", "[": "]", "{": "}", ":": "end:"}
@@ -73,83 +74,12 @@ def _closer_pattern(closer: str, one_line: bool, is_comment: bool) -> re.Pattern
     return re.compile(rf"\\(?:.|\n)|{re.escape(closer)}{stop}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Syntax:
-    """The patterns of one language."""
-
-    token: re.Pattern[str]
-    delimiters: tuple[str, ...]
-    longest: int  # of the delimiters, in characters
-    opaque: dict[str, tuple[str, bool, bool]]  # opener: closer, is_comment, one_line
-
-
 _KIND_OF = {
     "opaque": Kind.OPAQUE,
     "heredoc": Kind.OPAQUE,
     "newline": Kind.NEWLINE,
     "semicolon": Kind.SEMICOLON,
 }
-
-
-@lru_cache(maxsize=64)
-def _syntax(language: Language) -> _Syntax:
-    opaque: dict[str, tuple[str, bool, bool]] = {}
-    for marker in language.line_comments:
-        opaque[marker] = ("\n", True, True)
-    for opener, closer in language.block_comments:
-        opaque[opener] = (closer, True, False)
-    for opener, closer in language.long_strings:
-        opaque[opener] = (closer, False, False)
-    for quote in language.strings:
-        opaque.setdefault(quote, (quote, False, True))
-    openers = sorted(opaque, key=len, reverse=True)
-    parts = [f"(?P<opaque>{'|'.join(_opener(o, language) for o in openers)})"] if openers else []
-    if language.heredocs:
-        # In lower case only right behind the mark, which stands apart: else it shifts or appends.
-        word = r"(?:[A-Z_]|(?:(?<=\s<<)|(?<=<[-~<])|(?<=[-~<]['\"]))[a-z])\w*"
-        quoted = rf"(?P<quote>['\"]?)(?P<word>{word})(?P=quote)(?=\W)"
-        parts.append(rf"(?P<heredoc>{language.heredocs}{quoted})")
-    if language.colon_blocks:
-        words = "|".join(language.colon_blocks)
-        parts.append(rf"(?P<colon>(?<=\)):(?=\s*(?:\?>|//|#|\n)))|(?P<end>\bend(?:{words})\b)")
-    if language.chars:
-        parts.append(r"(?P<char>'(?:\\[^'\n]{1,10}|[^\\'\n])')|(?P<tick>')")
-    if language.regexes:
-        parts.append(
-            r"(?P<regex>(?:(?<=[(,=:\[!&|?{};+~\n])|(?<=[(,=:\[!&|?{};+~] )"
-            r"|(?<=return )|(?<=when )|(?<=unless )|(?<=split ))"
-            r"/(?![*/])(?:(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/|(?P<slash>)))"
-        )
-    if language.tags:
-        # In code, a < right after a name compares or begins type arguments.
-        behind = r"(?<![\w)\]])" if language.strings else ""
-        name = r"(?:[A-Za-z!][\w.:-]*(?=[\s>/])|(?=>))"
-        parts.append(rf"(?P<tag>{behind}<{name}|</{name})")
-    ends = re.escape(language.separator or ";")
-    brackets = re.escape(language.brackets)
-    parts.append(rf"(?P<bracket>[{brackets}])|(?P<newline>\n)|(?P<semicolon>{ends})")
-    delimiters = tuple(o for o in (*openers, *_no_comments(language)) if len(o) > 1)
-    longest = max(map(len, delimiters), default=1)
-    return _Syntax(re.compile("|".join(parts)), delimiters, longest, opaque)
-
-
-def _no_comments(language: Language) -> tuple[str, ...]:
-    """What begins with # where that begins comments, too."""
-    attribute = ("#[",) if language.annotation == r"#\[" else ()
-    return (*attribute, "#{") if language.interpolation == ("#{", "}") else attribute
-
-
-def _opener(opener: str, language: Language) -> str:
-    escaped = re.escape(opener)
-    if language.before_string and opener in {"'", '"'}:
-        return language.before_string + escaped
-    # '#' begins a comment at a word's start only: $# and ${#x} are no comments.
-    if opener == "#":
-        others = "".join(f"(?!{re.escape(mark[1:])})" for mark in _no_comments(language))
-        return rf"(?<![\w$&{{\\#]){escaped}{others}"
-    # The shell's \' is no quote, nor is \` in a template that stands inside another.
-    return rf"(?<!\\){escaped}" if opener in {"'", '"', "`"} else escaped
-
 
 _HALF_HEREDOC = re.compile(r"<<[-~<]? ?(['\"])\w*\1?$")
 # A regular expression or character literal is found only when whole: longer ones are none.
@@ -167,10 +97,10 @@ class Scanner:
     end: int | None = None  # nothing beyond is looked at; ``None``: the whole text
     head: str = ""  # what stands before the text on its first line
     _resume: int = 0
-    _syntax: _Syntax = field(init=False)
+    _syntax: Syntax = field(init=False)
 
     def __post_init__(self) -> None:
-        self._syntax = _syntax(self.language)
+        self._syntax = syntax_of(self.language)
 
     def marks(self) -> Iterator[Mark]:
         """All marks of a text that is complete."""
@@ -223,7 +153,7 @@ class Scanner:
         start, end = found.span()
         kind = found.lastgroup
         name = found.group()
-        if kind == "tag":
+        if kind == "tag" and not self._compares(start):
             return self._tag(name, start, end, final=final)
         if kind == "opaque" and not self._open(name, start):
             kind = None
@@ -241,11 +171,15 @@ class Scanner:
         """A string or comment begins; false: its line began with what no string stands behind."""
         language, head = self.language, "" if start else self.head
         looks_back = head and language.before_string
-        if looks_back and not re.search(f"{_opener(name, language)}$", head + name):
+        if looks_back and not re.search(f"{opening(name, language)}$", head + name):
             return False
         closer, is_comment, one_line = self._syntax.opaque[name]
         self.opaque = Opaque(closer, start, is_comment, one_line, name in language.doubled)
         return True
+
+    def _compares(self, start: int) -> bool:
+        """Whether a < at the start of the text stands right after a name before it."""
+        return not start and bool(self.language.strings and re.search(r"[\w)\]]$", self.head))
 
     def _opens_block(self, colon: int) -> bool:
         """Whether the header that ends in the colon begins a block, and carries none on."""

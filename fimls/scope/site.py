@@ -147,7 +147,8 @@ class Site:
     def has_rest(self) -> bool:
         """The cursor's line goes on behind it with what the text has to fit before."""
         tail = self.tail.strip()
-        return bool(tail) and (not self.is_fresh or not tail.strip(";,"))
+        ends = ";,/>" if self.language.tags else ";,"
+        return bool(tail) and (not self.is_fresh or not tail.strip(ends))
 
     @property
     def indent(self) -> int:

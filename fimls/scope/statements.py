@@ -42,7 +42,7 @@ _GOES_ON_MARK = re.compile(
 )
 # A line that ends so is not the end of a statement.
 _UNFINISHED = re.compile(
-    r"([-+*/%^=<>&|,.?:(\[{\\]|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
+    r"([-+*/%^=<>&|,.:(\[{\\]|(?<=\s)\?|\b(and|or|not|in|is|return|await|new|else|instanceof|typeof))$"
 )
 
 _CLOSES_TYPES = re.compile(r"(?<![-=])>")
@@ -88,11 +88,11 @@ def _ends_with_it(line: str, start: int) -> bool:
     return not depth
 
 
-_CASE = re.compile(r"\s*(case\b.*(:|=>|->)|default\s*(:|->))$")
+_CASE = re.compile(r"\s*(case\b(?!\s+(class|object)\b).*(:|=>|->)|default\s*(:|->))(\s|$)")
 
 
 def is_case(line: str, site: Site) -> bool:
-    """Whether a line is a case of a switch, whose statements do not follow the cursor."""
+    """Whether a line begins a case of a switch, whose statements do not follow the cursor."""
     bare = strip_comment(line, site.language).rstrip()
     if site.language.indented or not _CASE.match(bare):
         return False
@@ -118,7 +118,7 @@ def _ends_types(bare: str) -> bool:
     """Whether a line ends in the > that closes type arguments, rather than one that compares."""
     closed = len(_CLOSES_TYPES.findall(bare))
     is_alone = bare.lstrip()[:1] == ">"
-    is_closer = bare.endswith(">") and not bare.endswith(("=>", "->"))
+    is_closer = bare.endswith(">") and not bare.endswith(("=>", "->")) and "?>" not in bare
     return is_closer and (is_alone or bare.count("<") >= closed)
 
 

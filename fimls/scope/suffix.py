@@ -108,9 +108,9 @@ class Repetition:
         run = self.runs.get(n - 1)
         if run is None or not run.n:
             return None
-        # A common line of a block that begins further down, like a break, is one of many.
+        # A line of a block that begins further down, like a break or a return, is one of many.
         is_inner = self.ahead[n - 1].indent > self.ahead[0].indent
-        return run if run.telling or not is_inner else None
+        return run if run.n > 1 or not is_inner else None
 
 
 def _is_certain(run: Run) -> bool:

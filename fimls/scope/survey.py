@@ -70,10 +70,13 @@ def survey(before: str, after: str, name: str) -> Site:
     stack, opaque, top, parsed_from = _open_at_end(before, language)
     opaque_owed, closers, ahead = look_ahead(after, language, opaque)
     level = _level(head, stack, language)
-    has_body = ahead[0].indent > level if ahead else is_whole and _is_empty_body(closers, level)
+    first = next((line for line in ahead if line.text[0] != "#"), None)
+    has_body = first.indent > level if first else is_whole and _is_empty_body(closers, level)
     values = values_between(stack, ahead, language)
     # Of a longer file, the headers or the ends of the blocks around it are perhaps not read.
-    lacks = lacking(stack, closers, values, None if is_whole else level)
+    lacks = lacking(
+        stack, closers, values, None if is_whole else level, is_header=bool(head.strip())
+    )
     return Site(
         language=language,
         before=before,

@@ -140,15 +140,25 @@ def _block_opened(progress: Progress) -> Cut | None:
     """The line ends inside a bracket: the block of a second member is one too many."""
     brackets = progress.brackets
     innermost = brackets.depth[-1]
+    inner = brackets.inner
+    is_argument = inner is not None and inner.name == "(" and _follows_comma(progress, innermost)
     is_in_body = brackets.body is None or progress.line_depth == brackets.n_body
     opened = Counter(bracket.name for bracket in brackets.depth)
-    if is_in_body and innermost is not brackets.body and opened <= Counter(progress.site.lacks):
+    is_new = innermost is not brackets.body and not is_argument
+    if is_in_body and is_new and opened <= Counter(progress.site.lacks):
         brackets.body, brackets.n_body = innermost, len(brackets.depth)
         return None
     if progress.line_depth or innermost.name != "{" or not progress.holds_members():
         return None
     start = members.start_of_second(progress.choice.lines, progress.site.language)
     return None if start is None else progress.stop(start, StopReason.SCOPE)
+
+
+def _follows_comma(progress: Progress, brace: Mark) -> bool:
+    """Whether a brace begins an argument or a parameter, not a body."""
+    line = progress.text.rfind("\n", 0, progress.line_start - 1) + 1  # or the one above it
+    header = progress.text[line : brace.start].rstrip() or progress.site.head.rstrip()
+    return header.endswith((",", "("))
 
 
 def _begin_block(progress: Progress) -> None:
@@ -175,7 +185,8 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     goes_on = statements.is_unfinished(whole, site.language) or statements.wants_body(whole, site)
     if goes_on or is_annotation(site.head + progress.text[:end], site):
         return None
-    if site.language.indented and not site.language.ends:
+    is_directive = site.language.conditionals and whole.lstrip()[:1] == "#"
+    if is_directive or (site.language.indented and not site.language.ends):
         return progress.stop_unless_hanging(end)
     progress.statement_end = end
     return None
