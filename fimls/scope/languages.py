@@ -182,7 +182,8 @@ LANGUAGES: tuple[Language, ...] = (
         # Anonymous classes and the bodies of constants, too.
         container=(
             r"\b(class|interface|enum|record|@interface)\b"
-            r"|\bnew\s+[\w.]+(<.*>)?\s*\(.*\)$|^[A-Z][A-Z\d_]*(\(.*\))?$"
+            r"|^(?!\W*(else )?(try|if|for|while|switch|synchronized|catch)\b)"
+            r"(.*\bnew\s+[\w.]+(<.*>)?\s*\(.*\)|[A-Z][A-Z\d_]*(\(.*\))?)$"
         ),
         labels=True,
         annotation="@",
