@@ -94,7 +94,10 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
     is_left = bool(site.language.ends) and width(progress.text, progress.line_start) < site.indent
     # A while ends what a do began; else it is a loop of its own.
     is_loop = first_word(head) == "while" and "do" not in re.findall(r"\w+", site.head)
-    if statements.begins_as_continuation(head, site.language) and not (is_left or is_loop):
+    # Behind a semicolon only words go on: a star would begin the next statement.
+    is_over = progress.text[end - 1] == ";" and not first_word(head)
+    goes_on = statements.begins_as_continuation(head, site.language)
+    if goes_on and not (is_left or is_loop or is_over):
         return None
     return progress.stop_unless_hanging(end)
 
