@@ -156,7 +156,7 @@ def _block_opened(progress: Progress) -> Cut | None:
 
 def _follows_comma(progress: Progress, brace: Mark) -> bool:
     """Whether a brace begins an argument or a parameter, not a body."""
-    line = progress.text.rfind("\n", 0, progress.line_start - 1) + 1  # or the one above it
+    line = progress.text.rfind("\n", 0, max(0, progress.line_start - 1)) + 1  # or the one above it
     header = progress.text[line : brace.start].rstrip() or progress.site.head.rstrip()
     return header.endswith((",", "("))
 
