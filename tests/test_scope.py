@@ -117,6 +117,45 @@ def test_what_follows_is_not_inserted_again() -> None:
     assert text == ""
 
 
+@pytest.mark.parametrize(
+    ("language", "around", "function", "head", "rest"),
+    [
+        ("go", "package p\n\n█", "func f() int {\n\treturn width * 2\n}\n\n", "func ", "f() int {"),
+        (
+            "java",
+            "class P {\n█}\n",
+            "  int f() {\n    return width * 2;\n  }\n\n",
+            "  int ",
+            "f() {",
+        ),
+        (
+            "cpp",
+            "namespace p {\n\n█}  // namespace p\n",
+            "TEST_F(P, First) {\n  ASSERT_EQ(width * 2, f());\n}\n\n",
+            "TEST_F(",
+            "P, First) {",
+        ),
+        (
+            "csharp",
+            "class P\n{\n█}\n",
+            "  int F()\n  {\n    return width * 2;\n  }\n\n",
+            "  int ",
+            "F()\n  {",
+        ),
+    ],
+)
+@pytest.mark.parametrize("n_around", [2, 1_000])
+def test_a_header_ends_before_its_body(
+    language: str, around: str, function: str, head: str, rest: str, n_around: int
+) -> None:
+    """Also in the middle of a file of which neither the beginning nor the end is read."""
+    first, last = around.split("█")
+    body = function[len(head + rest) :]
+    before, after = first + function * n_around + head, body + function * n_around + last
+    text, _, _ = complete(before, after, rest + body + function, language)
+    assert text == rest
+
+
 @pytest.mark.parametrize("reason", [StopReason.BUDGET, StopReason.TIME])
 def test_a_text_that_was_cut_off_ends_at_a_whole_line(reason: StopReason) -> None:
     """The cap falls in the middle of a line: the line is dropped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from fimls.scope.site import Site
+from fimls.scope.site import Site, width
 
 # Brackets within brackets, three deep: what an annotation holds.
 _HELD = r"[^()\[\]]*"
@@ -25,5 +25,6 @@ def is_annotation(text: str, site: Site) -> bool:
     mark = site.language.annotation
     if not mark or len(text) > _LONGEST_ANNOTATION or not _annotations(mark).fullmatch(text):
         return False
-    following = site.after.partition("\n")[2].partition("\n")[0].strip()
-    return not following or following[0] in ")]}"
+    following = site.after.partition("\n")[2].partition("\n")[0]
+    # What is deeper is a body, whose header is still to come.
+    return following.strip()[:1] in ")]}" or width(following) > site.indent

@@ -8,9 +8,9 @@ from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from fimls.scope.languages import Language
-from fimls.scope.layout import first_word
 from fimls.scope.scan import CLOSERS, Mark, matches
 from fimls.scope.site import Bracket, Site
+from fimls.scope.statements import first_word
 
 # Deeper nesting is no code, and must not cost more than code does.
 MOST_OPEN = 256

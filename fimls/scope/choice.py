@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fimls.fim import Cut, StopReason
-from fimls.scope import layout
 from fimls.scope.judge import Judge
-from fimls.scope.layout import first_word
 from fimls.scope.site import Line, Site
-from fimls.scope.suffix import Repetition, Run, meets_tail, n_open
+from fimls.scope.statements import carries_on, first_word, opens_block
+from fimls.scope.suffix import Repetition, Run, is_in_opaque, meets_tail, n_open
 
 # Statements after which nothing more of the same block is run.
 _LEAVES = frozenset({"return", "raise", "throw"})
@@ -43,7 +42,12 @@ class Choice:
     def __post_init__(self) -> None:
         self.judge = Judge(self.site)
         language = self.site.language
-        self.repetition = Repetition(self.site.ahead, language.indented, language.strict)
+        self.repetition = Repetition(
+            self.site.ahead,
+            language.indented,
+            has_lone_types=language.strict,
+            has_attributes=language.annotation.endswith("["),
+        )
 
     def add(self, line: Line) -> Run | None:
         """Take the next line; a run is a repetition of what follows that is now certain."""
@@ -132,7 +136,7 @@ class Choice:
             return False
         is_deeper = ahead.indent > kept[-1].indent
         last = text[:at].rstrip().rpartition("\n")[2]  # of a statement of several lines, too
-        return is_deeper != layout.opens_block(last, language)
+        return is_deeper != opens_block(last, language)
 
     def _drops_good_closer(self, text: str, end: int, at: int) -> bool:
         """Whether a shorter cut owes its better parse to a fault that was there before.
@@ -203,7 +207,7 @@ class Choice:
             return 0  # it may have to go again
         for end in self._boundaries(text, at if self.held is None else self.held):
             last = text[:end].rstrip().rpartition("\n")[2]
-            is_header = self.site.language.indented and layout.opens_block(last, self.site.language)
+            is_header = self.site.language.indented and opens_block(last, self.site.language)
             if not is_header and not self._n_errors(text, end):
                 return end
         first = text.find("\n", len(text) - len(text.lstrip()), at)
@@ -263,7 +267,7 @@ class Choice:
             return at
         if following.text[0] in "*&+-(":  # as a statement may begin
             return at
-        if not layout.carries_on(following.text, self.site.language):
+        if not carries_on(following.text, self.site.language):
             return at
         end = len(bare) - 1
         return end if self.judge.is_no_worse_than(text[:end], text[:at]) else at
@@ -271,16 +275,20 @@ class Choice:
     def _boundaries(self, text: str, at: int) -> list[int]:
         """The last line ends before ``at``, the last first.
 
-        None that tears a pair of brackets of the text's own apart: the whole may parse then,
-        but only because the surroundings lack a bracket somewhere else.
+        None that tears a pair of brackets of the text's own apart, or the end of the comment or
+        string off that the cursor is in: the whole may parse then, but only because the
+        surroundings lack a bracket somewhere else, or a longer comment swallows a fault.
         """
         ends: list[int] = []
         most_open = n_open(text[:at], self.site)
+        closes = self.site.opaque is not None and not is_in_opaque(text[:at], self.site)
         while len(ends) < _MOST_BOUNDARIES and at > 0:
             at = text.rfind("\n", 0, at)
             if at <= 0:
                 break
             end = self.trim(text, at + 1)
+            if closes and is_in_opaque(text[:end], self.site):
+                break
             if end and end not in ends and end < len(text):
                 ends.append(end)
         return [end for end in ends if n_open(text[:end], self.site) <= most_open]

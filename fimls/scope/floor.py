@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fimls.scope.languages import Language
-from fimls.scope.layout import first_word, goes_on, is_comment, lines_above, opens_block
+from fimls.scope.layout import goes_on, is_comment, lines_above
 from fimls.scope.site import LINES_AHEAD, Site, width
+from fimls.scope.statements import first_word, opens_block
 
 
 @dataclass(frozen=True, slots=True)

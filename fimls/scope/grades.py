@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fimls.scope.brackets import pop
-from fimls.scope.layout import begins_as_continuation
 from fimls.scope.scan import Kind, Scanner
 from fimls.scope.site import Bracket, Site, plain, width
+from fimls.scope.statements import begins_as_continuation
 
 
 def grades(text: str, site: Site) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from fimls.scope.layout import first_word, opens_block
 from fimls.scope.site import Bracket, Site, width
+from fimls.scope.statements import first_word, opens_block
 
 _BLANK = re.compile(r"[ \t]*")
 _MOST_LINES = 200

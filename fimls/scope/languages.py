@@ -18,7 +18,10 @@ _C_CONTAINER = (
 _C_CLAUSES = ("__attribute__", "noexcept", "override", "final", "requires")
 _C_STRINGS = ('"', "'")
 _BLOCK = (("/*", "*/"),)
-_JS_STATEMENT = r"(return|const|let|var|throw)\b(?!\s*[?:,(=}])|(if|for|while|switch)\s*\(|try\s*\{"
+_JS_STATEMENT = (
+    r"(return|const|let|var|throw)\b(?!\s*[?:,(=}])|return \("
+    r"|(if|for|while|switch)\s*\(|try\s*\{"
+)
 _SQL_ONCE = ("from", "where", "group", "having", "order", "limit", "offset", "window", "returning")
 _SQL_OFTEN = (
     *("join", "inner", "left", "right", "full", "cross", "natural", "on", "using"),
@@ -180,7 +183,12 @@ LANGUAGES: tuple[Language, ...] = (
         long_strings=(('"""', '"""'),),
         semicolons=True,
         strict=True,
-        container=r"\b(class|interface|enum|record|@interface)\b",
+        # Anonymous classes and the bodies of constants, too.
+        container=(
+            r"\b(class|interface|enum|record|@interface)\b"
+            r"|^(?!\W*(else )?(try|if|for|while|switch|synchronized|catch)\b)"
+            r"(.*\bnew\s+[\w.]+(<.*>)?\s*\(.*\)|[A-Z][A-Z\d_]*(\(.*\))?)$"
+        ),
         labels=True,
         annotation="@",
         clauses=("extends", "implements", "permits", "throws"),
@@ -204,7 +212,7 @@ LANGUAGES: tuple[Language, ...] = (
         (".kt", ".kts"),
         long_strings=(('"""', '"""'),),
         raw=('"""',),
-        container=r"\b(class|interface|object)\b",
+        container=r"(?<!::)\b(class|interface|object)\b",
         annotation="@",
         clauses=("where",),
         interpolation=("${", "}"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from fimls.scope.languages import Language
-from fimls.scope.layout import begins_as_continuation, first_word
 from fimls.scope.site import Line
+from fimls.scope.statements import begins_as_continuation, first_word
 
 # How comments, annotations, attributes and documentation strings begin.
 _TEXTS = ('"""', "'''", 'r"""')
@@ -50,18 +50,20 @@ def begins_another(
     ``done``: a definition has been completed; ``blank``: an empty line stood between;
     ``is_listed``: the line before ended with a comma.
     """
-    if indent > min(line.indent for line in lines) or begins_as_continuation(text, language):
-        return False
-    if first_word(text) in language.ends or text[:1] in language.ends:
+    is_end = first_word(text) in language.ends or text[:1] in language.ends
+    is_deeper = indent > min(line.indent for line in lines)
+    if is_end or is_deeper or begins_as_continuation(text, language):
         return False
     if done:
         return True
+    # Directives stand together, and speak about nothing else.
+    are_directives = language.conditionals and lines[-1].text[0] == "#" != text[0]
     if _ANNOTATION.fullmatch(lines[-1].text) or is_listed:
         return False
     is_told = blank or is_definition(text, language)
     if blank and language.definition and all(_is_text_alone(line) for line in lines):
         return True
-    return is_told and not _stands_with(lines, text, language)
+    return is_told and bool(are_directives or not _stands_with(lines, text, language))
 
 
 def _is_text_alone(line: Line) -> bool:

@@ -33,7 +33,8 @@ def values_between(
     They are told by a statement that follows the cursor and can stand in none of them:
     nothing after the cursor closes them.
     """
-    if not ahead or not language.statement or not re.match(language.statement, ahead[0].text):
+    code = (line.text for line in ahead if not line.text.startswith(("//", "/*")))
+    if not language.statement or not re.match(language.statement, next(code, "")):
         return frozenset()
     return frozenset(
         inner.start
@@ -87,12 +88,29 @@ def n_unopened(stack: list[Bracket], closers: tuple[Closer, ...]) -> int:
     return n
 
 
+def _is_block(bracket: Bracket) -> bool:
+    return bracket.ends_line and bracket.name in "{:"
+
+
 def lacking(
-    stack: list[Bracket], closers: tuple[Closer, ...], values: frozenset[int]
+    stack: list[Bracket],
+    closers: tuple[Closer, ...],
+    values: frozenset[int],
+    level: int | None,
+    *,
+    is_header: bool,
 ) -> Counter[str]:
-    """The brackets and tags that close after the cursor more often than they are open."""
+    """The brackets and tags that close after the cursor more often than they are open.
+
+    Where not all of them have been read, those count that are not left of ``level``; where
+    a header may have begun there, not the blocks that it is in, which need not be indented.
+    """
+    own = [bracket for bracket in stack if bracket.start not in values]
+    if level is not None:
+        closers = tuple(c for c in closers if c.is_on_line or c.indent >= level)
+        own = [b for b in own if b.indent >= level + (is_header and _is_block(b))]
     n_closed = Counter(CLOSERS.get(closer.name, closer.name) for closer in closers)
-    n_closed.subtract(bracket.name for bracket in stack if bracket.start not in values)
+    n_closed.subtract(bracket.name for bracket in own)
     return +n_closed
 
 

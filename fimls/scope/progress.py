@@ -33,6 +33,7 @@ class Progress:
     in_opaque: bool = field(init=False)  # still in the string or comment the cursor was in
     begins_anew: bool = False  # the cursor's statement was complete before the cursor
     awaits_rest: bool = False  # lines were unfinished: the rest of the cursor's is still to come
+    has_closed: bool = False  # on this line, everything that the text had opened on others
     member_done: bool = False
     was_blank: bool = False
 
@@ -117,6 +118,7 @@ class Progress:
         """The next line begins at ``start``."""
         self.line_start = self.head_start = start
         self.line_depth = len(self.brackets.depth)
+        self.has_closed = False
 
     def add_line(self, line: str, end: int) -> Cut | None:
         """Take a whole line, unless it is inside what the text opened; perhaps it repeats."""

@@ -157,7 +157,7 @@ class Scanner:
         start, end = found.span()
         kind = found.lastgroup
         name = found.group()
-        if kind == "tag":
+        if kind == "tag" and not self._compares(start):
             return self._tag(name, start, end, final=final)
         if kind == "opaque" and not self._open(name, start):
             kind = None
@@ -180,6 +180,10 @@ class Scanner:
         is_doubled, is_raw = name in language.doubled, name in language.raw
         self.opaque = Opaque(closer, start, is_comment, one_line, is_doubled, is_raw)
         return True
+
+    def _compares(self, start: int) -> bool:
+        """Whether a < at the start of the text stands right after a name before it."""
+        return not start and bool(self.language.strings and re.search(r"[\w)\]]$", self.head))
 
     def _opens_block(self, colon: int) -> bool:
         """Whether the header that ends in the colon begins a block, and carries none on."""

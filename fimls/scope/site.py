@@ -70,6 +70,11 @@ class Bracket:
     owed: bool = False  # the text after the cursor closes it
 
 
+def holds_statements(bracket: Bracket, language: Language) -> bool:
+    """Whether a bracket is a block, or holds items of data on lines of their own."""
+    return bracket.ends_line and (bracket.name in "{:" or bool(language.separator))
+
+
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """A line after the cursor."""
@@ -134,13 +139,9 @@ class Site:
         blocks = (
             index + 1
             for index, bracket in enumerate(self.stack)
-            if bracket.start < line and (is_markup or self._holds_statements(bracket))
+            if bracket.start < line and (is_markup or holds_statements(bracket, self.language))
         )
         return max(blocks, default=0)
-
-    def _holds_statements(self, bracket: Bracket) -> bool:
-        is_block = bracket.name in "{:" or bool(self.language.separator)
-        return is_block and bracket.ends_line
 
     @property
     def is_between_lines(self) -> bool:
@@ -156,11 +157,11 @@ class Site:
     def _is_half(self, tail: str) -> bool:
         """Whether what follows on the line can begin none: it ends or carries on a statement."""
         language = self.language
-        rest = tail.lstrip(";,").lstrip()
-        if not rest:
+        if not tail.strip(";,/>" if language.tags else ";,"):
             return True
         if tail[0] in ";,":
             openers = (opener for opener, _ in language.block_comments)
+            rest = tail.lstrip(";,").lstrip()
             return rest.startswith((*language.line_comments, *openers))
         if self.opaque is not None or not (language.goes_on and _OPERATOR.match(tail)):
             return False
@@ -203,7 +204,7 @@ class Site:
 
 
 # What begins a line at column 0 without beginning a new part of the file.
-SAME_PART = re.compile(r"[\s{})\]]|$|</|(end|else|elif|fi|done|esac|except|finally|then|do)\b")
+SAME_PART = re.compile(r"[\s{})\]>]|$|</|(end|else|elif|fi|done|esac|except|finally|then|do)\b")
 _NEXT_PART = re.compile(rf"\n(?!{SAME_PART.pattern})")
 
 

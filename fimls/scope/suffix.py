@@ -24,7 +24,8 @@ _COMMON = re.compile(
 
 # Attributes and the like in front of a definition, which its neighbours have as well; and, where
 # a type may stand alone, that.
-_PRELUDE = re.compile(r"@[\w.:]+(\(.*\))?|#?\[.*\]|template\s*<.*>")
+_PRELUDE = re.compile(r"@[\w.:]+(\(.*\))?|template\s*<.*>")
+_ATTRIBUTE = re.compile(r"#?\[.*\]")
 _TYPE = re.compile(r"[a-z_][\w\s*&:<>]*")
 _WORD = re.compile(r"\w")
 _INSIDE_WORD = re.compile(r"\w\w")
@@ -53,6 +54,7 @@ class Repetition:
     ahead: tuple[Ahead, ...]
     by_indent: bool
     has_lone_types: bool = False
+    has_attributes: bool = False  # in square brackets
     runs: dict[int, Run] = field(default_factory=dict)  # by the index of their last line
     _left: dict[tuple[int, int], Run] = field(default_factory=dict)  # also by how far left
 
@@ -81,7 +83,11 @@ class Repetition:
 
     def _run(self, before: Run | None, text: str, start: int, index: int) -> Run:
         """The run that goes on, or begins, with the line ``text``."""
-        is_prelude = _PRELUDE.fullmatch(text) or (self.has_lone_types and _TYPE.fullmatch(text))
+        is_prelude = (
+            _PRELUDE.fullmatch(text)
+            or (self.has_lone_types and _TYPE.fullmatch(text))
+            or (self.has_attributes and _ATTRIBUTE.fullmatch(text))
+        )
         says = not is_prelude and _WORD.search(text) is not None
         telling = says and not is_common(text)
         if before is None:
@@ -103,9 +109,12 @@ class Repetition:
         if run is None or not run.n:
             return None
         # What is skipped must not end the block of the line that is met: then it is another's.
-        skipped = (line.indent for line in self.ahead[: run.index])
-        is_inside = all(indent >= self.ahead[run.index].indent for indent in skipped)
-        return run if is_inside or not self.by_indent else None
+        if self.by_indent:
+            skipped = (line.indent for line in self.ahead[: run.index])
+            return run if all(at >= self.ahead[run.index].indent for at in skipped) else None
+        # A line of a block that begins further down, like a break or a return, is one of many.
+        is_inner = self.ahead[n - 1].indent > self.ahead[0].indent
+        return run if run.n > 1 or not is_inner else None
 
 
 def _is_certain(run: Run) -> bool:
@@ -180,6 +189,14 @@ def _n_lacking(site: Site) -> int:
     """How many brackets on the cursor's line are left to the text to close."""
     line = len(site.before) - len(site.head)
     return sum(not bracket.owed for bracket in site.stack if bracket.start >= line)
+
+
+def is_in_opaque(text: str, site: Site) -> bool:
+    """Whether the string or comment that the cursor is in is still open behind the text."""
+    if site.opaque is None:
+        return False
+    scanner = Scanner(site.language, text, opaque=site.opaque)
+    return scanner.next_mark(final=True) is None and scanner.opaque is not None
 
 
 def n_open(text: str, site: Site) -> int:

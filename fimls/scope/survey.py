@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from dataclasses import replace
 from functools import lru_cache
+from itertools import takewhile
 from typing import NamedTuple
 
 from fimls.scope.ahead import (
@@ -18,17 +19,19 @@ from fimls.scope.ahead import (
 from fimls.scope.brackets import MOST_OPEN, pop
 from fimls.scope.inject import narrow
 from fimls.scope.languages import Language, lookup
-from fimls.scope.layout import first_word
-from fimls.scope.owed import lacking, n_unopened, owe, values_between
+from fimls.scope.members import is_container
+from fimls.scope.owed import Closer, lacking, n_unopened, owe, values_between
 from fimls.scope.scan import Kind, Opaque, Scanner
 from fimls.scope.site import (
     PARSED_BEFORE,
     SAME_PART,
     Bracket,
     Site,
+    holds_statements,
     plain,
     width,
 )
+from fimls.scope.statements import first_word
 from fimls.scope.tags import ends_tag, half_tag
 
 # What is looked at around the cursor. Brackets that open earlier than that are not seen:
@@ -42,6 +45,7 @@ BLOCK = 4_000
 # the next key.
 _START_STEP = 4_000
 _LONGEST_HEADER = 300
+_ENDS_OTHER = re.compile(r"[{};]|=>|=$|^(//|\*|/\*|#)")
 
 _AFTER_BRACE = re.compile(r"\n\}[;)]*\n+(?=[A-Za-z@#/<\[])")
 _AT_COLUMN_0 = re.compile(r"\n(?=[A-Za-z@#<])")
@@ -50,6 +54,7 @@ _LINE_START = re.compile(r"\n(?!$)")
 
 def survey(before: str, after: str, name: str) -> Site:
     """Read the surroundings of a cursor. Linear in the text, and at most 48,000 characters."""
+    is_whole = len(before) <= MOST_BEFORE and len(after) <= MOST_AFTER
     if len(before) > MOST_BEFORE:
         start = -(-(len(before) - MOST_BEFORE) // _START_STEP) * _START_STEP
         before = _from_a_part(before[start:], lookup(name, before, after))
@@ -67,10 +72,14 @@ def survey(before: str, after: str, name: str) -> Site:
     opaque_owed, closers, ahead = look_ahead(after, language, opaque)
     if tail.strip() and ahead and not head.strip():
         ahead = (replace(ahead[0], indent=width(head + tail)), *ahead[1:])
-    # The start of a longer file is not read, and with it perhaps the headers of blocks.
-    has_body = bool(ahead) and ahead[0].indent > width(head) and len(before) < MOST_BEFORE // 2
+    level = _level(head, stack, language)
+    first = next((line for line in ahead if line.text[0] != "#"), None)
+    has_body = first.indent > level if first else is_whole and _is_empty_body(closers, level)
     values = values_between(stack, ahead, language)
-    lacks = lacking(stack, closers, values)
+    # Of a longer file, the headers or the ends of the blocks around it are perhaps not read.
+    lacks = lacking(
+        stack, closers, values, None if is_whole else level, is_header=bool(head.strip())
+    )
     return Site(
         language=language,
         before=before,
@@ -96,6 +105,19 @@ def _half_text(before: str, language: Language) -> str:
     alone = before[before.rfind("\n") + 1 :].strip()
     texts = (opener for opener, _ in language.long_strings if len(opener) == 3)
     return alone if any(alone == opener[:2] for opener in texts) else ""
+
+
+def _level(head: str, stack: list[Bracket], language: Language) -> int:
+    """The column of the cursor's statement, which may have begun on a line above."""
+    own = takewhile(lambda bracket: not holds_statements(bracket, language), reversed(stack))
+    is_clause = first_word(head.strip()) in language.clauses
+    return min((width(head) - is_clause, *(bracket.indent for bracket in own)))
+
+
+def _is_empty_body(closers: tuple[Closer, ...], level: int) -> bool:
+    """Whether the next line is the brace that closes a body at this column."""
+    first = next(iter(closers), None)
+    return first is not None and first.is_first and (first.name, first.indent) == ("}", level)
 
 
 def forget() -> None:
@@ -129,18 +151,36 @@ def _header(text: str, opened: _Opened, language: Language) -> str:
     """What stands before a bracket on its line, and where that is only its end, above it."""
     start, at = opened.line, width(text, opened.line)
     header = line = text[max(start, opened.start - _LONGEST_HEADER) : opened.start].strip()
-    is_alone = not header
+    is_end = header[:1] in ("", ">")  # of a header that began further up
     first = text[opened.header : opened.header + _LONGEST_HEADER].partition("\n")[0].strip()
+    container = _container_above(text, opened, language)
+    if container:
+        return f"{container} {header}".strip()
     if opened.header < start and not first.endswith("{"):
         return f"{first} {header}"  # of parameters on lines of their own, the first line tells
     while start and opened.start - start < _LONGEST_HEADER:
-        is_deeper = is_alone and width(text, start) > at
-        if line and not is_deeper and first_word(line).lower() not in language.clauses:
+        is_deeper = is_end and width(text, start) > at
+        goes_on = line[:1] == ">" or first_word(line).lower() in language.clauses
+        if line and not is_deeper and not goes_on:
             break
         above = text.rfind("\n", 0, start - 1) + 1
         line = text[max(above, start - _LONGEST_HEADER) : start].strip()
         header, start = f"{line} {header}".strip(), above
     return header
+
+
+def _container_above(text: str, opened: _Opened, language: Language) -> str:
+    """The line of a class, which goes on further right, line by line, up to a brace."""
+    at, end = width(text, opened.line), opened.line
+    while opened.name == "{" and end and opened.start - end < _LONGEST_HEADER:
+        start = text.rfind("\n", 0, end - 1) + 1
+        line = text[max(start, end - _LONGEST_HEADER) : end].strip()
+        if not line or _ENDS_OTHER.search(line):
+            break
+        if width(text, start) < at:
+            return line if is_container(line, language) else ""
+        end = start
+    return ""
 
 
 class _Opened(NamedTuple):

@@ -58,8 +58,11 @@ def ends_in_opening_tag(line: str) -> bool:
 
 
 def ends_tag(text: str) -> bool:
-    """Whether ``text``, which begins inside a tag, comes to its end before another begins."""
+    """Whether ``text``, which begins inside a tag, comes to its end before another begins.
+
+    So it seems, too, where attributes go on further than is looked.
+    """
     for found in _END_OR_NEXT.finditer(text, 0, _MOST_ATTRIBUTES):
         if found.group() in {">", "/>", "<", "{"}:
             return found.group().endswith(">")
-    return False
+    return len(text) > _MOST_ATTRIBUTES

@@ -19,12 +19,12 @@ from fimls.fim import Cut, StopReason
 from fimls.scope import grades as grading
 from fimls.scope import indentation
 from fimls.scope.fence import opening
-from fimls.scope.layout import first_word
 from fimls.scope.loop import DEEPEST, is_stuck
 from fimls.scope.progress import Progress
 from fimls.scope.prose import prose_line
 from fimls.scope.scan import Kind, Mark, Scanner
 from fimls.scope.site import Site, plain
+from fimls.scope.statements import first_word
 from fimls.scope.survey import survey
 from fimls.scope.witnesses import at_bracket, at_line_end, at_line_start
 

@@ -6,20 +6,38 @@ from fimls.fim import Cut, StopReason
 from fimls.scope.brackets import Closed
 from fimls.scope.progress import Progress
 from fimls.scope.scan import CLOSERS, OPENERS, Mark
+from fimls.scope.statements import is_case, may_have_branch
 
 # What may stand between the end of a block and the closers of what it is in.
 _CLOSES = ")], \t\n"
+# What the line above a block ends in that is no body: a statement, or an item.
+_ENDS = ",;:{}([="
+_LONGEST_WORDS = 80  # that a statement begins with
 
 
 def opened(progress: Progress, mark: Mark) -> Cut | None:
     """A bracket opens: one more, or the block of a branch."""
     at = progress.branches.at
     if at is None or progress.brackets.depth or mark.name != "{":
+        is_said_again = mark.name == "{" and _begins_what_follows(progress, mark)
         progress.brackets.depth.append(mark)
-        return None
+        return progress.stop(progress.line_start, StopReason.SUFFIX) if is_said_again else None
     if progress.branches.open(progress.text[at : mark.end]):
         return None
     return progress.stop(at, StopReason.SUFFIX, seen=at + 1)
+
+
+def _begins_what_follows(progress: Progress, brace: Mark) -> bool:
+    """Whether a brace on a line of its own, below a header, stands below the cursor already.
+
+    At a line of its own, the cursor may also be above a block that has no header.
+    """
+    site = progress.site
+    is_alone = brace.start == progress.head_start and not progress.brackets.depth
+    if site.is_fresh or not is_alone or not site.ahead or site.ahead[0].text != "{":
+        return False
+    header = progress.text[: progress.line_start].rstrip()
+    return bool(header) and header[-1] not in _ENDS
 
 
 def branch(progress: Progress, *, final: bool) -> Cut | None:
@@ -79,6 +97,7 @@ def _last_line_ahead(progress: Progress, closer: Mark) -> Cut | None:
 def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
     spans_lines = opener.start < progress.line_start
     progress.member_done |= closer.name == "}" and not progress.brackets.depth and spans_lines
+    progress.has_closed |= spans_lines and not progress.brackets.depth
     if closer.name == "}" and not progress.brackets.depth and progress.site.is_branch_next:
         return progress.stop(closer.start, StopReason.SUFFIX)
     if opener is not progress.brackets.body:
@@ -86,6 +105,9 @@ def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
     # The text wrote a body of its own for its header, and one follows already.
     progress.brackets.body, progress.brackets.n_body = None, 0
     header, whole = progress.text[: opener.end], progress.text[: closer.end]
+    body = whole[opener.end : closer.start].strip()
+    if body and progress.site.after.lstrip().startswith(body):
+        return progress.stop(opener.end, StopReason.SUFFIX)
     if progress.choice.judge.is_no_worse_than(header, whole):
         return progress.stop(opener.end, StopReason.SUFFIX)
     return None
@@ -93,18 +115,21 @@ def _own_closed(progress: Progress, opener: Mark, closer: Mark) -> Cut | None:
 
 def semicolon(progress: Progress, mark: Mark) -> Cut | None:
     """Where the rest of a statement was asked for, it is complete."""
-    is_outer = not progress.brackets.depth and not progress.site.tail.strip()
-    # A case goes on to the next one, and a line of a template to its end.
-    is_in_case = progress.block is not None
-    is_in_tag = "<?" in progress.text[progress.line_start : mark.start]
-    if is_in_case or is_in_tag:
-        return None
-    if mark.name == progress.site.language.separator and not progress.text[: mark.start].strip():
+    site, start, language = progress.site, progress.line_start, progress.site.language
+    if mark.name == language.separator and not progress.text[: mark.start].strip():
         progress.begins_anew = True
         return None
-    if progress.site.language.semicolons and is_outer and progress.in_statement():
-        start, ahead = progress.line_start, progress.site.ahead
-        if start and ahead and ahead[0].text == progress.text[start : mark.end].strip():
-            return progress.stop(start, StopReason.SUFFIX)
-        return progress.stop(mark.end, StopReason.SCOPE)
-    return None
+    is_outer = not progress.brackets.depth and not site.tail.strip()
+    is_in_case = progress.block is not None
+    if not (language.semicolons and is_outer and progress.in_statement()) or is_in_case:
+        return None
+    # A case goes on to the next one, and a line of a template to its end.
+    line = progress.text[start : mark.start]
+    if "<?" in line or is_case(line if start else site.head + line, site):
+        return None
+    if start and site.ahead and site.ahead[0].text == f"{line};".strip():
+        return progress.stop(start, StopReason.SUFFIX)
+    if may_have_branch(site.head + progress.text[:_LONGEST_WORDS], language):
+        progress.statement_end = mark.end
+        return None
+    return progress.stop(mark.end, StopReason.SCOPE)

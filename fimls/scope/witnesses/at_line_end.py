@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from fimls.fim import Cut, StopReason
-from fimls.scope import layout, members
+from fimls.scope import layout, members, statements
 from fimls.scope.annotations import is_annotation
 from fimls.scope.loop import LOOKS_BACK, counts_without_end, find_loop
 from fimls.scope.owed import BEFORE_VALUES
@@ -25,7 +25,9 @@ def ended(progress: Progress, newline: Mark) -> Cut | None:
     if statement_end is not None:
         # More than closers behind it on its line: that line tells whether it goes on.
         is_end = _CLOSES_MORE.fullmatch(progress.text, statement_end, newline.start)
-        progress.statement_end = newline.start if is_end else None
+        line = progress.text[progress.line_start : newline.start]
+        goes_on = progress.brackets.depth or statements.is_unfinished(line, progress.site.language)
+        progress.statement_end = None if goes_on and not is_end else newline.start
     cut = _whole(progress, newline.start)
     progress.begin_line(newline.end)
     return cut
@@ -40,10 +42,11 @@ def _whole(progress: Progress, end: int) -> Cut | None:
         return cut
     if not line.strip():
         progress.was_blank = True
+        is_in_block = progress.block is not None
         if start == 0:
             progress.begins_anew = not progress.is_left_open
             _begin_block(progress)
-        elif progress.site.language.clauses and not progress.brackets.depth:
+        elif progress.site.language.clauses and not (progress.brackets.depth or is_in_block):
             # What only a mark ends may lack it: then a clause has to follow.
             progress.statement_end = end if progress.in_statement() else None
         return None
@@ -97,7 +100,7 @@ def _loop(progress: Progress, end: int) -> Cut | None:
     in_brackets = progress.brackets.depth or (inner is not None and inner.name != "{")
     language = progress.site.language
     is_data = in_brackets or lines.endswith(",") or not language.goes_on
-    is_header = language.indented and layout.opens_block(lines.rpartition("\n")[2], language)
+    is_header = language.indented and statements.opens_block(lines.rpartition("\n")[2], language)
     if not (is_data or is_header) and counts_without_end(lines):
         return progress.stop(end, StopReason.LOOP)
     return None
@@ -115,8 +118,7 @@ def _before_rest(progress: Progress, end: int) -> Cut | None:
     """The rest of the cursor's line is still to come: the text has to fit before it."""
     start = progress.line_start
     is_of_first = not start or progress.awaits_rest
-    is_closing = bool(progress.line_depth) and not progress.brackets.depth
-    if not progress.site.has_rest or not (is_of_first or is_closing):
+    if not progress.site.has_rest or not (is_of_first or progress.has_closed):
         return None
     met = meets_tail(progress.text[:end], progress.site, since=start)
     if met is not None:
@@ -125,7 +127,7 @@ def _before_rest(progress: Progress, end: int) -> Cut | None:
     closes = inner is not None and matches(inner.name, progress.site.tail.strip()[0])
     language = progress.site.language
     progress.awaits_rest = not (language.indented or progress.brackets.depth) and (
-        layout.is_unfinished(progress.text[start:end], language)
+        statements.is_unfinished(progress.text[start:end], language)
     )
     if progress.brackets.depth or closes or progress.awaits_rest:
         return None
@@ -140,9 +142,12 @@ def _block_opened(progress: Progress) -> Cut | None:
     """The line ends inside a bracket: the block of a second member is one too many."""
     brackets = progress.brackets
     innermost = brackets.depth[-1]
+    inner = brackets.inner
+    is_argument = inner is not None and inner.name == "(" and _follows_comma(progress, innermost)
     is_in_body = brackets.body is None or progress.line_depth == brackets.n_body
     opened = Counter(bracket.name for bracket in brackets.depth)
-    if is_in_body and innermost is not brackets.body and opened <= Counter(progress.site.lacks):
+    is_new = innermost is not brackets.body and not is_argument
+    if is_in_body and is_new and opened <= Counter(progress.site.lacks):
         brackets.body, brackets.n_body = innermost, len(brackets.depth)
         return None
     is_block = innermost.name == "{" and not progress.site.language.indented
@@ -152,10 +157,17 @@ def _block_opened(progress: Progress) -> Cut | None:
     return None if start is None else progress.stop(start, StopReason.SCOPE)
 
 
+def _follows_comma(progress: Progress, brace: Mark) -> bool:
+    """Whether a brace begins an argument or a parameter, not a body."""
+    line = progress.text.rfind("\n", 0, max(0, progress.line_start - 1)) + 1  # or the one above it
+    header = progress.text[line : brace.start].rstrip() or progress.site.head.rstrip()
+    return header.endswith((",", "("))
+
+
 def _begin_block(progress: Progress) -> None:
     """The line before the cursor turns out to be whole; it may be the header of a block."""
     site = progress.site
-    if site.language.indented and layout.opens_block(site.head, site.language):
+    if site.language.indented and statements.opens_block(site.head, site.language):
         progress.block = site.level
 
 
@@ -166,7 +178,7 @@ def _ends_item(progress: Progress, line: str) -> bool:
         return False
     begins_above = inner.start < len(progress.site.before) - len(progress.site.head)
     holds_items = inner.name in "([" or inner.header.endswith(BEFORE_VALUES)
-    bare = layout.strip_comment(line, progress.site.language).rstrip()
+    bare = statements.strip_comment(line, progress.site.language).rstrip()
     return begins_above and holds_items and bare.endswith(",")
 
 
@@ -177,20 +189,22 @@ def _end_of_statement(progress: Progress, line: str, end: int) -> Cut | None:
     if is_told or not progress.in_statement():
         return None
     whole = site.head + line if progress.line_start == 0 else line
-    is_header = site.language.indented and layout.opens_block(whole, site.language)
+    is_header = site.language.indented and statements.opens_block(whole, site.language)
     is_header |= bool(site.language.strings) and site.language.tags and ends_in_opening_tag(whole)
     if is_header and layout.has_body_ahead(site):
         return progress.stop(end, StopReason.SCOPE)
     # In data, a text may go on below, further right.
-    if (is_header and site.language.indented) or site.language.item or layout.is_case(whole, site):
+    is_block = is_header and site.language.indented
+    if is_block or site.language.item or statements.is_case(whole, site):
         progress.block = site.level
         return None
-    goes_on = layout.is_unfinished(whole, site.language) or layout.wants_body(whole, site)
+    goes_on = statements.is_unfinished(whole, site.language) or statements.wants_body(whole, site)
     goes_on &= not _ends_item(progress, whole)
     if goes_on or is_annotation(site.head + progress.text[:end], site):
         return None
+    is_directive = site.language.conditionals and whole.lstrip()[:1] == "#"
     is_told = site.language.indented and not site.language.ends
-    if is_told and not progress.is_in_tail_bracket:
+    if is_directive or (is_told and not progress.is_in_tail_bracket):
         return progress.stop_unless_hanging(end)
     progress.statement_end = end
     return None

@@ -6,11 +6,11 @@ import re
 
 from fimls.fim import Cut, StopReason
 from fimls.scope import floor as floors
-from fimls.scope import layout, members
+from fimls.scope import layout, members, statements
 from fimls.scope.fence import FENCE
-from fimls.scope.layout import first_word
 from fimls.scope.progress import Progress
 from fimls.scope.site import width
+from fimls.scope.statements import first_word
 
 _LOOKS_BACK = 100
 
@@ -104,7 +104,10 @@ def _statement_over(progress: Progress, head: str) -> Cut | None:
     is_left = bool(language.ends) and indent < site.indent
     # A while ends what a do began; else it is a loop of its own.
     is_loop = first_word(head) == "while" and "do" not in re.findall(r"\w+", site.head)
-    if layout.begins_as_continuation(head, language) and not (is_left or is_loop):
+    # Behind a semicolon only words go on: a star would begin the next statement.
+    is_over = progress.text[end - 1] == ";" and not first_word(head)
+    goes_on = statements.begins_as_continuation(head, language)
+    if goes_on and not (is_left or is_loop or is_over):
         return None
     return progress.stop_unless_hanging(end)
 
@@ -160,7 +163,7 @@ def _member(progress: Progress, indent: int, head: str) -> Cut | None:
         language,
         done=progress.member_done,
         blank=progress.was_blank,
-        is_listed=layout.strip_comment(last, language).rstrip().endswith(","),
+        is_listed=statements.strip_comment(last, language).rstrip().endswith(","),
     ):
         return progress.stop(progress.line_start, StopReason.SCOPE)
     # Where nothing tells the body by its layout, it goes on to the next definition.
