@@ -26,7 +26,9 @@ def ended(progress: Progress, newline: Mark) -> Cut | None:
         # More than closers behind it on its line: that line tells whether it goes on.
         is_end = _CLOSES_MORE.fullmatch(progress.text, statement_end, newline.start)
         line = progress.text[progress.line_start : newline.start]
-        goes_on = progress.brackets.depth or statements.is_unfinished(line, progress.site.language)
+        language = progress.site.language
+        goes_on = bool(progress.brackets.depth) or statements.is_unfinished(line, language)
+        goes_on |= language.indented and statements.opens_block(line, language)
         progress.statement_end = None if goes_on and not is_end else newline.start
     cut = _whole(progress, newline.start)
     progress.begin_line(newline.end)
