@@ -97,7 +97,7 @@ class Choice:
         """``text`` has run past ``at``: cut there, or earlier where weak evidence says so."""
         cuts = self._worth_trying(at, reason, floor)
         if self.held and self.held < at and not self._meets_ahead(floor):
-            cuts.insert(0, (self.held, StopReason.SCOPE))
+            cuts = self._worth_trying(self.held, StopReason.SCOPE, floor) + cuts
         fewest: tuple[int, Cut] | None = None
         for start, why in cuts:
             cut = Cut(self._unended(text, self.trim(text, start)), why)

@@ -100,8 +100,6 @@ def _is_unfinished_around(site: Site, indent: int) -> bool:
 
 def _level(site: Site) -> int:
     """How deep the cursor is, by the white space before it and the lines around it."""
-    if not site.is_fresh:
-        return width(site.head)
     if site.head:
         return width(site.head)
     last = next((line for line in lines_above(site) if line.strip()), "")
