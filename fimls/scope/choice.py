@@ -96,7 +96,7 @@ class Choice:
     def cut(self, text: str, at: int, reason: StopReason, floor: int) -> Cut:
         """``text`` has run past ``at``: cut there, or earlier where weak evidence says so."""
         cuts = self._worth_trying(at, reason, floor)
-        if self.held and self.held < at and not self._meets_ahead(floor):
+        if self.held and self.held < at and self._is_whole(text, self.held, floor):
             cuts = self._worth_trying(self.held, StopReason.SCOPE, floor) + cuts
         fewest: tuple[int, Cut] | None = None
         for start, why in cuts:
@@ -112,10 +112,11 @@ class Choice:
         assert fewest is not None  # ``at`` itself is among the cuts
         return Cut(0, reason) if self._misses_layout(text, fewest[1].at) else fewest[1]
 
-    def _meets_ahead(self, floor: int) -> bool:
-        """Whether the text has come to what follows since it went on behind an inner function."""
-        is_met = any(start > (self.held or 0) for start in self._unconfirmed)
-        return is_met or self.repetition.to_the_end(floor) is not None
+    def _is_whole(self, text: str, held: int, floor: int) -> bool:
+        """Whether an inner function was all: the text has not come to what follows behind it."""
+        is_met = any(start > held for start in self._unconfirmed)
+        is_met = is_met or self.repetition.to_the_end(floor) is not None
+        return not (is_met or self._n_errors(text, self.trim(text, held)))
 
     def _n_errors(self, text: str, at: int) -> int:
         """Faults of the whole with ``text`` up to ``at``; none, where nobody can tell."""
