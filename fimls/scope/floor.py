@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from fimls.scope.languages import Language
 from fimls.scope.layout import goes_on, is_comment, lines_above
+from fimls.scope.members import is_definition
 from fimls.scope.site import LINES_AHEAD, Site, width
 from fimls.scope.statements import first_word, opens_block
 
@@ -39,7 +40,7 @@ def floor_of(site: Site, first: int | None) -> Floor:
     found: Floor | None = None
     block, is_inner = None, False
     for at, bare in _enclosing(site, level):
-        if not _is_definition(bare, language):
+        if bare[0] == "@" or not is_definition(bare, language):
             block = at
         elif _is_container(bare, language):
             return found or _in_container(at, block)
@@ -76,11 +77,6 @@ def _in_container(at: int, block: int | None) -> Floor:
     if block is None:
         return Floor(at + 1, member=True, in_definition=True)
     return Floor(block + 1, member=False, in_definition=False)
-
-
-def _is_definition(bare: str, language: Language) -> bool:
-    is_known = language.definition and bare[0] != "@"
-    return bool(is_known) and re.match(language.definition, bare) is not None
 
 
 def _is_container(header: str, language: Language) -> bool:

@@ -36,7 +36,7 @@ from fimls.scope.tags import ends_tag, half_tag
 
 # What is looked at around the cursor. Brackets that open earlier than that are not seen:
 # they are then closed by nobody, and nothing generated may close them.
-# 32 kB are some 800 lines, and are read in 5 to 10 ms.
+# 32 kB are some 800 lines, and are read in 10 to 15 ms.
 MOST_BEFORE = 32_000
 # Text before the cursor is read in blocks of so many characters, and what has been read is
 # remembered: at the next key, only the cursor's line is new; on the next line, a block.

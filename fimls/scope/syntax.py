@@ -21,6 +21,7 @@ class Syntax:
 
 @lru_cache(maxsize=64)
 def syntax_of(language: Language) -> Syntax:
+    """The patterns of a language, compiled once."""
     opaque: dict[str, tuple[str, bool, bool]] = {}
     for marker in language.line_comments:
         opaque[marker] = ("\n", True, True)
@@ -70,6 +71,7 @@ def _no_comments(language: Language) -> tuple[str, ...]:
 
 
 def opener_pattern(opener: str, language: Language) -> str:
+    """The pattern of what begins a string or comment: not each place where its mark stands."""
     escaped = re.escape(opener)
     if language.before_string and opener in {"'", '"'}:
         return language.before_string + escaped
